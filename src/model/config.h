@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * The configuration of one pipeline, read, checked and with defaults filled in. Immutable; SIGHUP reads a
+ * new one and config_reload moves over what may change.
+ */
+#ifndef MODEL_CONFIG_H
+#define MODEL_CONFIG_H
+
+#include <stdatomic.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/log.h"
+
+enum legacy_kind { LEGACY_POSTGRESQL, LEGACY_SQLSERVER, LEGACY_CSV };
+enum names_rule { NAMES_AS_IS, NAMES_SNAKE_CASE };
+enum existing_rule { EXISTING_REFUSE, EXISTING_UPSERT, EXISTING_TRUNCATE };
+enum index_rule { INDEXES_DEFER, INDEXES_KEEP };
+enum group_direction { DIRECTION_FORWARD, DIRECTION_REVERSE, DIRECTION_BOTH };
+
+struct config_table {
+    char *from;        /* as written: "public.students" or "students" */
+    char *to;          /* NULL: by `names` and `schemas` */
+    char *group;       /* NULL */
+    char **key;        /* NULL: from the catalog */
+    int key_count;
+    enum existing_rule existing; /* the pipeline's unless given */
+    int line;          /* where in the file, for messages */
+};
+
+struct config_group {
+    char *name;
+    char **tables;
+    int table_count;
+    enum group_direction direction;
+    bool following_writable;
+};
+
+struct config_schema {
+    char *from;
+    char *to;
+};
+
+struct config {
+    char *path;
+    char *pipeline;
+    enum legacy_kind legacy_kind;
+    char *legacy_conninfo; /* secrets resolved (password appended, quoted) */
+    char *legacy_slot;
+    char *legacy_publication;
+    char *target_conninfo;
+    char *target_slot;
+    char *target_publication;
+    char *redis_url;      /* NULL: no redis section */
+    char *redis_password; /* NULL: none */
+    char *http_listen;    /* "127.0.0.1:8480"; NULL: off */
+
+    bool all_tables;
+    struct config_table *tables;
+    int table_count;
+    enum names_rule names;
+    struct config_schema *schemas;
+    int schema_count;
+    struct config_group *groups;
+    int group_count;
+
+    int backfill_workers;
+    int64_t backfill_chunk_rows; /* 0: by size */
+    int64_t backfill_rate_limit; /* bytes/s, 0: none; reloadable */
+    enum existing_rule backfill_existing;
+    enum index_rule backfill_indexes;
+    int64_t stream_batch_changes;
+    int64_t stream_poll_interval_ms;
+    int stream_lanes; /* 0: automatic */
+    int64_t lease_ttl_ms;
+    int64_t memory_limit;
+    int64_t park_limit;
+    int64_t quarantine_limit;
+    double max_deletes;
+    int64_t value_limit;
+    int64_t connect_timeout_ms;
+    enum log_level log_level; /* reloadable */
+    enum log_format log_format;
+};
+
+/* Reads the file. All problems are collected, one a line, "file:line: key: text - allowed", into `problems`;
+ * false (ERROR_CONFIG, text = the first) if there is any. */
+MUST_CHECK bool config_read(const char *path, struct config **out, struct buffer *problems, struct error *err);
+/* The same from memory, for tests and the fuzzer; `path` only for messages. Secrets are resolved too. */
+MUST_CHECK bool config_parse(const char *path, const char *text, size_t length, struct config **out,
+                             struct buffer *problems, struct error *err);
+void config_free(struct config *self);
+
+/* What differs between two configs: reloadable keys into `changed`, others into `ignored` ("need a restart"), one
+ * a line. */
+void config_diff(const struct config *old, const struct config *new, struct buffer *changed, struct buffer *ignored);
+
+/* The option table as text, one line an option: key, type, unit, default, range, reloadable, help; for --help and
+ * for the check that the man page lists each. */
+void config_describe(struct buffer *out);
+
+#endif

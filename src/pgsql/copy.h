@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * COPY from one PostgreSQL to another: the source's COPY TO STDOUT poured into the sink's COPY FROM STDIN,
+ * BINARY where all carried types agree, else text. Completion is a positive fact: the source's command tag
+ * and the sink's must both arrive and agree on the row count (hazard 30).
+ */
+#ifndef PGSQL_COPY_H
+#define PGSQL_COPY_H
+
+#include <stdatomic.h>
+
+#include "base/buffer.h"
+#include "model/table.h"
+#include "pgsql/conn.h"
+
+struct copy_range { /* rows with low < key <= high, in the source's order; NULL: open; text values, one per key column */
+    char *const *low;
+    char *const *high;
+};
+
+/* COPY (SELECT … ) TO STDOUT / COPY … FROM STDIN for a table; range may be NULL (whole table). */
+void copy_out_sql(const struct table *table, const struct copy_range *range, bool binary, struct buffer *out);
+void copy_in_sql(const struct table *table, bool binary, struct buffer *out);
+
+struct copy_progress {
+    _Atomic uint64_t rows;  /* counted as they pass, where the format tells; corrected at the end */
+    _Atomic uint64_t bytes;
+};
+
+/* Asked after every piece: may block to keep the rate, returns false to stop (ERROR_CANCELED). */
+typedef bool copy_gate(void *context, size_t bytes);
+
+/* Both connections are in a transaction of the caller's. On false both transactions must be rolled back. */
+MUST_CHECK bool copy_run(struct pg_conn *source, const char *out_sql, struct pg_conn *sink, const char *in_sql,
+                         copy_gate *gate, void *context, struct copy_progress *progress, uint64_t *rows,
+                         struct error *err);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * PostgreSQL logical replication as a struct source: walsender session, pgoutput decoding, Relation
+ * tracking against the table set, our own origins dropped, standby status on a timer.
+ */
+#ifndef PGSQL_LOGICAL_SOURCE_H
+#define PGSQL_LOGICAL_SOURCE_H
+
+#include "model/source.h"
+#include "pgsql/conn.h"
+
+struct logical_source_options {
+    struct pg_conn_options conn; /* replication is set by us */
+    const char *slot;
+    const char *publication;
+    struct position start;       /* resume here: where the slowest lane stands */
+    bool binary;                 /* ask for binary values (source 14 or newer) */
+    const char *origin_prefix;   /* transactions whose origin begins so are our own: dropped (rule 7) */
+    const struct table_set *tables; /* constant; outlives the source */
+    int status_interval_ms;      /* standby status at least so often */
+};
+
+/* Connects and starts streaming. ERROR_FATAL if the slot is gone or already past `start`. */
+MUST_CHECK bool logical_source_open(const struct logical_source_options *options, struct source **out,
+                                    struct error *err);
+
+/* End of WAL the server last told, and the highest LSN handed out: for lag figures; any thread. */
+void logical_source_progress(const struct source *self, uint64_t *server_end, uint64_t *received);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * Pairs source relations with sink relations under the config's `tables`, `names` and `schemas`, column by
+ * column, and says everything that does not fit. Both `crossfade check` and the replicator use it, so
+ * they can't disagree. Also orders tables by foreign key (rank) and deals them to lanes: tables joined by
+ * a foreign key on either side go to one lane.
+ */
+#ifndef PGSQL_PAIR_H
+#define PGSQL_PAIR_H
+
+#include "model/config.h"
+#include "model/table.h"
+#include "pgsql/catalog.h"
+
+enum pair_level { PAIR_OK, PAIR_WARN, PAIR_FAIL };
+
+struct pair_finding {
+    enum pair_level level;
+    const char *code; /* stable: table_missing, column_missing, type_mismatch, no_key, … */
+    char *object;     /* schema.table or schema.table.column, as the source has it */
+    char *text;
+    char *sql;        /* the exact SQL that mends it, or NULL */
+};
+
+struct pairing {
+    struct table_set tables;
+    struct pair_finding *findings;
+    uint32_t finding_count;
+    bool binary; /* every carried column's binary format is the same on both sides: pgoutput `binary` is safe */
+};
+
+/* Never fails for what the catalogs hold: tables with a FAIL finding are left out of `tables`.
+ * False only for a config that names tables that can't be understood. */
+MUST_CHECK bool pair_tables(const struct config *config, const struct pg_catalog *source, int source_version,
+                            const struct pg_catalog *sink, struct pairing *out, struct error *err);
+void pairing_free(struct pairing *self); /* the table_set too, unless taken (count set to 0) */
+
+#endif
