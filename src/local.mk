@@ -1,11 +1,6 @@
 noinst_LIBRARIES += libcrossfade.a
-libcrossfade_a_SOURCES = \
-	src/base/arena.c src/base/arena.h \
-	src/base/buffer.c src/base/buffer.h \
-	src/base/clock.c src/base/clock.h \
-	src/base/error.c src/base/error.h \
-	src/base/log.c src/base/log.h \
-	src/base/map.c src/base/map.h \
-	src/base/mem.c src/base/mem.h \
-	src/base/slice.h \
-	src/model/position.c src/model/position.h
+libcrossfade_a_SOURCES =
+include src/base/local.mk
+include src/model/local.mk
+include src/pgsql/local.mk
+include src/state/local.mk

@@ -6,6 +6,8 @@
 #ifndef STATE_LEASE_H
 #define STATE_LEASE_H
 
+#include <stdint.h>
+
 #include "pgsql/conn.h"
 
 struct lease {

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * The re-read list of rule 6: keys whose row the stream could not build during catchup. Each is read from
+ * the source as it is now and upserted or deleted in the target; the stream then has to pass the position
+ * read afterwards before the tables may be called streaming.
+ */
+#ifndef REPLICATOR_REREAD_H
+#define REPLICATOR_REREAD_H
+
+#include "model/position.h"
+#include "model/table.h"
+#include "pgsql/conn.h"
+
+/* Works the list off for all tables (lanes idle). *count: how many keys were done. If any, *past is the source's
+ * current WAL position read after the last row: catchup lasts until the stream has passed it. */
+MUST_CHECK bool reread_run(struct pg_conn *source, struct pg_conn *target, const char *pipeline, int64_t epoch,
+                           const struct table_set *tables, uint64_t *count, struct position *past,
+                           struct error *err);
+
+#endif
