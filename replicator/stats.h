@@ -21,6 +21,8 @@ enum { STATS_REASON_SIZE = 512 };
 /* Upper bounds in seconds / rows of the histograms' buckets are in stats.c. */
 enum { STATS_BUCKETS = 14 };
 
+/* bucket[i] counts values above bounds[i-1] up to bounds[i] (not cumulative); what is above the last bound is
+ * only in count. */
 struct stats_histogram {
     _Atomic uint64_t bucket[STATS_BUCKETS];
     _Atomic uint64_t count;

@@ -1,6 +1,10 @@
 # cmocka tests, one program a noun: tests/unit/<noun>_test.c
 UNIT_LDADD = libcrossfade.a $(CMOCKA_LIBS) $(LIBPQ_LIBS) $(CJSON_LIBS) $(SYSTEMD_LIBS)
 UNIT_TESTS =
+UNIT_TESTS += tests/unit/stats_test
+tests_unit_stats_test_SOURCES = tests/unit/stats_test.c
+tests_unit_stats_test_LDADD = libreplicator.a $(UNIT_LDADD)
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
