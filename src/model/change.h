@@ -40,6 +40,15 @@ struct transaction {
     bool own; /* applied by ourselves from the other side: dropped (rule 7) */
 };
 
+/* A source column that the table has no place for: it was added, renamed or re-typed since the mapping was
+ * written (hazard 34). Comes only with drifted tables, so that parking loses no value. A column whose type
+ * oid changed is here with its new type and VALUE_ABSENT in `row`; a key column is in both. */
+struct extra_column {
+    const char *name;
+    uint32_t type_oid; /* on the source */
+    struct value value;
+};
+
 struct change {
     struct table *table;
     enum change_op op;
@@ -50,6 +59,8 @@ struct change {
     uint32_t transaction;  /* index into the batch's transactions */
     struct value *row;     /* column_count values: the new row (INSERT, UPDATE), else NULL */
     struct value *old;     /* column_count values: old key or old row, else NULL */
+    const struct extra_column *extra; /* of the new row; whoever copies a change copies these too */
+    uint16_t extra_count;
 };
 
 /* The values by which the sink finds the row: old key if the source sent one, else the new row's. */

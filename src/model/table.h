@@ -66,6 +66,8 @@ struct table {
 
     struct column *columns; /* the columns that are carried, in the source's order */
     uint16_t column_count;
+    char **ignored; /* source columns left out on purpose (config, generated): no drift when they come */
+    uint16_t ignored_count;
     uint16_t *key; /* indexes into columns, in the order of the key's index; empty if keyless */
     uint16_t key_count;
     bool key_hashable; /* every key column is bytewise or numeric */
