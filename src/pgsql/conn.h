@@ -13,13 +13,13 @@
 #include "base/slice.h"
 
 struct pg_conn_options {
-    const char *conninfo;   /* from the config, secrets resolved; never logged */
+    const char *conninfo; /* from the config, secrets resolved; never logged */
     const char *pipeline;
-    const char *job;        /* application_name is crossfade:<pipeline>:<job> */
-    const char *endpoint;   /* "legacy" or "target": for messages */
-    bool replication;       /* a walsender session (replication=database) */
-    bool apply;             /* session_replication_role=replica where allowed, synchronous_commit=off,
-                               plan_cache_mode and join methods pinned for keyed set statements */
+    const char *job;      /* application_name is crossfade:<pipeline>:<job> */
+    const char *endpoint; /* "legacy" or "target": for messages */
+    bool replication;     /* a walsender session (replication=database) */
+    bool apply;           /* session_replication_role=replica where allowed, synchronous_commit=off,
+                             plan_cache_mode and join methods pinned for keyed set statements */
     int connect_timeout_ms;
     int statement_timeout_ms; /* 0: none */
     int lock_timeout_ms;      /* 0: none */
@@ -27,10 +27,11 @@ struct pg_conn_options {
 
 struct pg_conn {
     PGconn *pg;
-    int version;          /* PQserverVersion: 150018 */
+    PGcancel *cancel; /* of this session; pg_conn_cancel may use it from any thread */
+    int version;      /* PQserverVersion: 150018 */
     char endpoint[16];
-    char where[200];      /* "legacy db host:port/db": for messages */
-    bool replica_role;    /* session_replication_role is replica */
+    char where[200];   /* "legacy db host:port/db": for messages */
+    bool replica_role; /* session_replication_role is replica */
 };
 
 /* Connects (never longer than connect_timeout_ms), pins the session and reads the pins back. Timeouts on
@@ -52,8 +53,8 @@ MUST_CHECK bool pg_query_one(struct pg_conn *self, const char *sql, int nparams,
 
 /* Turns a failed result (or, with result NULL, the connection's own failure) into err. */
 bool pg_error_from(struct error *err, struct pg_conn *self, const PGresult *result);
-/* SQLSTATE to kind: class 22/23 and CF001 DATA; CF002 FENCED; CF003 FATAL; 40, 53, 55P03, 57, 58, 08 RETRY (57P04 database
- * dropped: FATAL); 42501, 28, 3D, 42 REFUSED; link lost RETRY. */
+/* SQLSTATE to kind: class 22/23 and CF001 DATA; CF002 FENCED; CF003 FATAL; 40, 53, 55P03, 57, 58, 08 RETRY
+ * (57P04 database dropped: FATAL); 42501, 28, 3D, 42 REFUSED; link lost RETRY. */
 enum error_kind pg_sqlstate_kind(const char *sqlstate);
 
 /* True if no transaction is open and the link is up. */

@@ -1,10 +1,10 @@
 libcrossfade_a_SOURCES += \
 	src/pgsql/catalog.h \
-	src/pgsql/conn.h \
+	src/pgsql/conn.c src/pgsql/conn.h \
 	src/pgsql/copy.h \
 	src/pgsql/logical_source.h \
 	src/pgsql/pair.h \
 	src/pgsql/pg_sink.h \
 	src/pgsql/pgoutput.h \
-	src/pgsql/sql.h \
+	src/pgsql/sql.c src/pgsql/sql.h \
 	src/pgsql/statement.h
