@@ -5,6 +5,7 @@ libcrossfade_a_SOURCES += \
 	src/pgsql/logical_source.h \
 	src/pgsql/pair.h \
 	src/pgsql/pg_sink.h \
-	src/pgsql/pgoutput.h \
+	src/pgsql/pgoutput.c src/pgsql/pgoutput.h \
+	src/pgsql/snapshot.c src/pgsql/snapshot.h \
 	src/pgsql/sql.c src/pgsql/sql.h \
 	src/pgsql/statement.h

@@ -4,6 +4,12 @@ UNIT_TESTS =
 UNIT_TESTS += tests/unit/stats_test
 tests_unit_stats_test_SOURCES = tests/unit/stats_test.c
 tests_unit_stats_test_LDADD = libreplicator.a $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/parked_test
+tests_unit_parked_test_SOURCES = tests/unit/parked_test.c
+tests_unit_parked_test_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/snapshot_test
+tests_unit_snapshot_test_SOURCES = tests/unit/snapshot_test.c
+tests_unit_snapshot_test_LDADD = $(UNIT_LDADD)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
