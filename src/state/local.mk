@@ -1,7 +1,8 @@
 libcrossfade_a_SOURCES += \
-	src/state/lease.h \
+	src/state/fingerprint.c \
+	src/state/lease.c src/state/lease.h \
 	src/state/schema.c src/state/schema.h \
-	src/state/store.h
+	src/state/store.c src/state/store.h
 nodist_libcrossfade_a_SOURCES = src/state/schema_sql.h
 BUILT_SOURCES += src/state/schema_sql.h
 CLEANFILES += src/state/schema_sql.h

@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS crossfade.version (
 
 CREATE TABLE IF NOT EXISTS crossfade.lease (
     pipeline  text PRIMARY KEY,
-    holder    text NOT NULL,          -- host:pid:boot, unique for one process
+    holder    text NOT NULL,          -- host:pid:random, unique for one process
     epoch     bigint NOT NULL,
     heartbeat timestamptz NOT NULL    -- the target's clock
 );
@@ -117,27 +117,76 @@ CREATE TABLE IF NOT EXISTS crossfade.audit (
     detail   jsonb NOT NULL DEFAULT '{}'
 );
 
--- The lease. Returns the epoch now held by p_holder, or 0 if somebody else's lease is still fresh.
--- Takes over only a lease older than the ttl by this server's clock, and raises the epoch by one when the
--- holder changes. Call it once more after the predecessor's backends are gone: see crossfade.lease_look.
-CREATE OR REPLACE FUNCTION crossfade.lease_take(p_pipeline text, p_holder text, p_ttl interval)
-RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+-- Ends this pipeline's sessions on this server and waits until they are gone, at most 2 s: those of the same
+-- role whose application_name is crossfade:<pipeline>:<job>. Not our own session, and not those that write
+-- nothing under an epoch: standbys and the operator's commands. Returns how many are still there.
+-- A stopped process still holds its row locks, replication origin and transactions (hazard 40).
+CREATE OR REPLACE FUNCTION crossfade.terminate_others(p_pipeline text)
+RETURNS integer LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    started timestamptz := clock_timestamp();
+    left_over integer;
+BEGIN
+    LOOP
+        PERFORM pg_stat_clear_snapshot();
+        SELECT count(pg_terminate_backend(pid)) INTO left_over FROM pg_stat_activity
+         WHERE split_part(application_name, ':', 1) = 'crossfade'
+           AND split_part(application_name, ':', 2) = p_pipeline
+           AND split_part(application_name, ':', 3) NOT IN ('standby', 'control', 'check', 'reconciler')
+           AND usename = session_user AND pid <> pg_backend_pid();
+        -- The second term ends the loop when this server's clock steps back.
+        EXIT WHEN left_over = 0 OR clock_timestamp() NOT BETWEEN started AND started + interval '2 s';
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+    RETURN left_over;
+END $$;
+
+-- The lock that every fenced transaction shares and a take-over has alone. It is not the lease's row, because
+-- a transaction of minutes (an index, a copy) would then keep the heartbeat from being written.
+CREATE OR REPLACE FUNCTION crossfade.fence_key(p_pipeline text)
+RETURNS bigint LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT hashtextextended('crossfade ' || p_pipeline, 0);
+$$;
+
+-- The lease. held_epoch is the epoch that p_holder now holds, 0 if somebody else's lease is still fresh by this
+-- server's clock. It is called where p_holder has no other session here. In this order, under the row's lock, so
+-- that of several newcomers one takes over and the others find a fresh lease:
+--   1. the predecessor's sessions are ended (also our own of before a lost link);
+--   2. fenced transactions that began meanwhile are waited out, new ones wait for us;
+--   3. the epoch is raised by one if the holder changes.
+-- A heartbeat from the future means that the clock was set back: it counts as one of now.
+CREATE OR REPLACE FUNCTION crossfade.lease_take(p_pipeline text, p_holder text, p_ttl interval,
+                                                OUT held_epoch bigint, OUT changed_hands boolean)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     l crossfade.lease;
+    tries integer := 0;
+    left_over integer;
 BEGIN
     INSERT INTO crossfade.lease VALUES (p_pipeline, p_holder, 1, clock_timestamp())
     ON CONFLICT DO NOTHING;
     SELECT * INTO l FROM crossfade.lease WHERE pipeline = p_pipeline FOR UPDATE;
-    IF l.holder = p_holder THEN
-        UPDATE crossfade.lease SET heartbeat = clock_timestamp() WHERE pipeline = p_pipeline;
-        RETURN l.epoch;
+    changed_hands := l.holder <> p_holder;
+    IF changed_hands AND l.heartbeat > clock_timestamp() - p_ttl THEN
+        UPDATE crossfade.lease SET heartbeat = clock_timestamp()
+         WHERE pipeline = p_pipeline AND heartbeat > clock_timestamp();
+        held_epoch := 0;
+        changed_hands := false;
+        RETURN;
     END IF;
-    IF l.heartbeat > clock_timestamp() - p_ttl THEN
-        RETURN 0;
-    END IF;
-    UPDATE crossfade.lease SET holder = p_holder, epoch = l.epoch + 1, heartbeat = clock_timestamp()
+    LOOP
+        left_over := crossfade.terminate_others(p_pipeline);
+        EXIT WHEN left_over = 0 AND pg_try_advisory_xact_lock(crossfade.fence_key(p_pipeline));
+        tries := tries + 1;
+        IF left_over > 0 OR tries > 200 THEN
+            RAISE EXCEPTION 'sessions of pipeline "%" on this server do not end', p_pipeline
+                USING ERRCODE = '55P03', HINT = 'end those with application_name crossfade:' || p_pipeline || ':…';
+        END IF;
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+    held_epoch := l.epoch + changed_hands::integer;
+    UPDATE crossfade.lease SET holder = p_holder, epoch = held_epoch, heartbeat = clock_timestamp()
      WHERE pipeline = p_pipeline;
-    RETURN l.epoch + 1;
 END $$;
 
 -- Heartbeat of the holder. Raises CF002 when the lease has gone to somebody else.
@@ -158,18 +207,24 @@ RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
      WHERE pipeline = p_pipeline AND holder = p_holder AND epoch = p_epoch;
 $$;
 
--- Every other write of ours (chunks, DDL, state) is fenced by this, in its own transaction.
+-- Every other write of ours (chunks, DDL, state) is fenced by this, in its own transaction: from here to its end
+-- no take-over can be completed. Under a snapshot older than this statement the answer could be of the past.
 CREATE OR REPLACE FUNCTION crossfade.fence(p_pipeline text, p_epoch bigint)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM 1 FROM crossfade.lease WHERE pipeline = p_pipeline AND epoch = p_epoch FOR SHARE;
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'a fenced transaction must be read committed' USING ERRCODE = 'CF003';
+    END IF;
+    PERFORM pg_advisory_xact_lock_shared(crossfade.fence_key(p_pipeline));
+    PERFORM 1 FROM crossfade.lease WHERE pipeline = p_pipeline AND epoch = p_epoch;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'pipeline "%" is run under a higher epoch than %', p_pipeline, p_epoch
+        RAISE EXCEPTION 'pipeline "%" is run under another epoch than %', p_pipeline, p_epoch
             USING ERRCODE = 'CF002';
     END IF;
 END $$;
 
--- A lane claims its row under the epoch and learns its position ('' when new).
+-- A lane claims its row under the epoch and learns its position ('' when new). It would wait behind a transaction
+-- of a predecessor's lane: lease_take has ended those.
 CREATE OR REPLACE FUNCTION crossfade.claim_lane(p_pipeline text, p_stream text, p_lane integer, p_epoch bigint)
 RETURNS text LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -240,20 +295,31 @@ BEGIN
     WHERE state.value IS DISTINCT FROM excluded.value;
 END $$;
 
+-- A list is added to the list that waits already, so that two `quarantine retry` in a row are both done.
 CREATE OR REPLACE FUNCTION crossfade.wish_put(p_pipeline text, p_object text, p_key text, p_value jsonb)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    INSERT INTO crossfade.wish (pipeline, object, key, value) VALUES (p_pipeline, p_object, p_key, p_value)
-    ON CONFLICT (pipeline, object, key) DO UPDATE SET value = excluded.value, who = session_user, at = now();
+    INSERT INTO crossfade.wish (pipeline, object, key, value, at)
+    VALUES (p_pipeline, p_object, p_key, p_value, clock_timestamp())
+    ON CONFLICT (pipeline, object, key) DO UPDATE
+    SET value = CASE WHEN jsonb_typeof(wish.value) = 'array' AND jsonb_typeof(excluded.value) = 'array'
+                     THEN wish.value || excluded.value ELSE excluded.value END,
+        who = session_user, at = excluded.at;
     PERFORM pg_notify('crossfade_' || p_pipeline, p_object || ' ' || p_key);
 END $$;
 
--- Which side is live, for applications that route by SQL.
+-- Which side is live, for applications that route by SQL. Without a pipeline the group's name must be unique here.
 CREATE OR REPLACE FUNCTION crossfade.live_side(p_group text, p_pipeline text DEFAULT NULL)
-RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce((SELECT value #>> '{}' FROM crossfade.state
-                      WHERE (p_pipeline IS NULL OR pipeline = p_pipeline)
-                        AND object = 'group:' || p_group AND key = 'live' LIMIT 1), 'legacy');
-$$;
+RETURNS text LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    sides text[];
+BEGIN
+    SELECT array_agg(DISTINCT value #>> '{}') INTO sides FROM crossfade.state
+     WHERE (p_pipeline IS NULL OR pipeline = p_pipeline) AND object = 'group:' || p_group AND key = 'live';
+    IF cardinality(sides) > 1 THEN
+        RAISE EXCEPTION 'several pipelines have a group "%": name the pipeline too', p_group;
+    END IF;
+    RETURN coalesce(sides[1], 'legacy');
+END $$;
 
 INSERT INTO crossfade.version (version) VALUES (1) ON CONFLICT DO NOTHING;

@@ -20,7 +20,8 @@ MUST_CHECK bool store_get(struct pg_conn *target, const char *pipeline, const ch
 /* object "table:<from>", key "state": {"state": "streaming", "reason": "…"} */
 MUST_CHECK bool store_table_state_put(struct pg_conn *target, const char *pipeline, int64_t epoch,
                                       const struct table *table, const char *reason, struct error *err);
-/* Sets table->state of every table that has a row; others stay as they are. reasons[id] (malloc'ed) where given. */
+/* Sets table->state of every table that has a row; others stay as they are. reasons[id] (malloc'ed) where
+ * given. */
 MUST_CHECK bool store_table_states_get(struct pg_conn *target, const char *pipeline, struct table_set *tables,
                                        char **reasons, struct error *err);
 
@@ -43,15 +44,26 @@ struct fingerprint {
     char publication[64];
     struct position slot_start; /* consistent point the slot was made at */
 };
-MUST_CHECK bool fingerprint_read_source(struct pg_conn *source, struct fingerprint *out, struct error *err); /* ids only */
-MUST_CHECK bool fingerprint_put(struct pg_conn *target, const char *pipeline, int64_t epoch, const char *stream,
-                                const struct fingerprint *fp, struct error *err);
+MUST_CHECK bool fingerprint_read_source(struct pg_conn *source, struct fingerprint *out,
+                                        struct error *err); /* ids only */
+MUST_CHECK bool fingerprint_put(struct pg_conn *target, const char *pipeline, int64_t epoch,
+                                const char *stream, const struct fingerprint *fp, struct error *err);
 /* *found false if none is stored. */
 MUST_CHECK bool fingerprint_get(struct pg_conn *target, const char *pipeline, const char *stream,
                                 struct fingerprint *out, bool *found, struct error *err);
-/* ERROR_FATAL, naming what was lost and the repair, if `now` can't be the same history as `stored`. A newer timeline is
- * accepted (checked against the source's history by the caller of fingerprint_timeline_ok). */
+/* ERROR_FATAL, naming what was lost and the repair, if `now` can't be the same history as `stored`. Empty
+ * names and POSITION_NONE on either side are not compared. A newer timeline is accepted here: the caller goes
+ * on with fingerprint_check_timeline then. */
 MUST_CHECK bool fingerprint_compare(const struct fingerprint *stored, const struct fingerprint *now,
                                     struct error *err);
+/* Did the source leave timeline `stored` at or after `at`, where we stand? `history` is what TIMELINE_HISTORY
+ * of the current timeline tells. ERROR_FATAL if not, or if `stored` is not among its ancestors. */
+MUST_CHECK bool fingerprint_timeline_ok(const char *history, unsigned stored, struct position at,
+                                        struct error *err);
+/* The same, asked over a replication session (pg_conn_options.replication). Nothing to ask if they are equal.
+ */
+MUST_CHECK bool fingerprint_check_timeline(struct pg_conn *walsender, const struct fingerprint *stored,
+                                           const struct fingerprint *now, struct position at,
+                                           struct error *err);
 
 #endif
