@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: PostgreSQL
+"""Fixtures: private servers (one pair a module, their data directory copied from one initdb a session), and for each
+test a pipeline with databases of its own. Everything lives under one short directory and ends with the session."""
+import itertools
+import os
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from lib.pipeline import Pipeline, make_databases  # noqa: E402
+from lib.postgres import PgServer, Template, versions  # noqa: E402
+from lib.proxy import Proxy  # noqa: E402
+from lib.redis_server import RedisServer  # noqa: E402
+from lib.replicator import program  # noqa: E402
+
+_number = itertools.count(1)
+
+
+def pytest_generate_tests(metafunc):
+    if "pgbin" in metafunc.fixturenames:
+        metafunc.parametrize("pgbin", versions(), scope="module")
+
+
+@pytest.fixture(scope="session")
+def base():
+    path = tempfile.mkdtemp(prefix="cf-", dir=os.environ.get("CROSSFADE_TEST_DIR", "/tmp"))
+    os.chmod(path, 0o755)
+    yield path
+    if os.environ.get("CROSSFADE_TEST_KEEP"):
+        print(f"\nkept: {path}")
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template(base):
+    return Template(base)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs():
+    for name in ("crossfade-replicator", "crossfade"):
+        program(name)
+
+
+@pytest.fixture(scope="module")
+def make_server(base, template):
+    """make_server(name, bindir=None, settings=None) gives a started server that ends with the module."""
+    servers = []
+
+    def make(name, bindir=None, settings=None, start=True):
+        server = PgServer(base, f"{name}{next(_number)}", template, bindir, settings)
+        servers.append(server)
+        return server.start() if start else server
+
+    yield make
+    for s in servers:
+        s.stop("immediate")
+        if not os.environ.get("CROSSFADE_TEST_KEEP"):
+            shutil.rmtree(s.dir, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def legacy_server(make_server):
+    return make_server("l")
+
+
+@pytest.fixture(scope="module")
+def target_server(make_server):
+    return make_server("t")
+
+
+@pytest.fixture(scope="module")
+def redis_server(base):
+    server = RedisServer(base, f"r{next(_number)}").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def make_redis(base):
+    """make_redis(*options) gives a Redis of the test's own, not started."""
+    made = []
+
+    def make(*options):
+        r = RedisServer(base, f"r{next(_number)}", options)
+        made.append(r)
+        return r
+
+    yield make
+    for r in made:
+        r.kill()
+
+
+@pytest.fixture
+def make_pipeline(base):
+    """make_pipeline(legacy_server, target_server, redis) gives a Pipeline that is cleared away after the test."""
+    made = []
+
+    def make(legacy_server, target_server, redis=None):
+        name = f"p{next(_number)}"
+        directory = os.path.join(base, name)
+        os.makedirs(directory, mode=0o755)
+        legacy, target = make_databases(legacy_server, target_server, name)
+        p = Pipeline(name, directory, legacy, target, redis)
+        made.append(p)
+        return p
+
+    yield make
+    problems = []
+    for p in made:
+        try:
+            p.close()
+        except AssertionError as e:
+            problems.append(str(e))
+    assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def pipeline(make_pipeline, legacy_server, target_server, redis_server):
+    return make_pipeline(legacy_server, target_server, redis_server)
+
+
+@pytest.fixture
+def make_proxy(base):
+    """make_proxy(server) gives a relay in front of it; proxy.dir is the host to connect to."""
+    made = []
+
+    def make(server):
+        p = Proxy(os.path.join(base, f"x{next(_number)}"), os.path.join(server.dir, ".s.PGSQL.5432"))
+        made.append(p)
+        return p
+
+    yield make
+    for p in made:
+        p.close()
