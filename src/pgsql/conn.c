@@ -327,7 +327,9 @@ void pg_conn_close(struct pg_conn *self)
 PGresult *pg_query(struct pg_conn *self, const char *sql, int nparams, const char *const *params,
                    struct error *err)
 {
-    PGresult *r = PQexecParams(self->pg, sql, nparams, NULL, params, NULL, NULL, 0);
+    /* A walsender session speaks the simple protocol only. */
+    PGresult *r = nparams ? PQexecParams(self->pg, sql, nparams, NULL, params, NULL, NULL, 0)
+                          : PQexec(self->pg, sql);
     if (PQresultStatus(r) == PGRES_TUPLES_OK)
         return r;
     if (PQresultStatus(r) == PGRES_COMMAND_OK)
