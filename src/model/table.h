@@ -40,7 +40,8 @@ struct column {
     char *source; /* plain name, not quoted */
     char *sink;
     struct type source_type;
-    struct type sink_type;
+    struct type sink_type; /* of a domain, `name` is its base type's: a cast to the domain would cut silently what is
+                              too long, an assignment refuses it */
     bool key;            /* part of the key */
     bool key_bytewise;   /* equal values have equal bytes in the wire format, so keys can be hashed */
     bool key_numeric;    /* numeric: equal but for the display scale (1.0, 1.00) */
@@ -73,6 +74,10 @@ struct table {
     bool key_hashable; /* every key column is bytewise or numeric */
     enum table_identity identity;
 
+    bool insert_only; /* no replica identity: published by <publication>_insert; updates and deletes don't come */
+    bool copy_binary; /* every carried column has the same binary format on both sides: COPY BINARY is safe */
+    bool source_partitioned; /* read through the root; else read FROM ONLY: inheritance children come by themselves */
+    bool sink_shared;        /* several source tables end in this sink table: TRUNCATE of one can't be carried */
     bool sink_partitioned;
     bool sink_has_arrays;     /* some carried column is an array: unnest would flatten it */
     bool sink_key_arbiter;    /* the sink has a non-deferrable unique index on exactly the key */

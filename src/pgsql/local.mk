@@ -1,5 +1,5 @@
 libcrossfade_a_SOURCES += \
-	src/pgsql/catalog.h \
+	src/pgsql/catalog.c src/pgsql/catalog.h \
 	src/pgsql/conn.c src/pgsql/conn.h \
 	src/pgsql/copy.h \
 	src/pgsql/logical_source.h \
