@@ -8,4 +8,6 @@ libcrossfade_a_SOURCES += \
 	src/pgsql/pgoutput.c src/pgsql/pgoutput.h \
 	src/pgsql/snapshot.c src/pgsql/snapshot.h \
 	src/pgsql/sql.c src/pgsql/sql.h \
-	src/pgsql/statement.h
+	src/pgsql/statement.c src/pgsql/statement.h \
+	src/pgsql/statement_exact.c \
+	src/pgsql/statement_part.c src/pgsql/statement_part.h
