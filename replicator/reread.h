@@ -11,10 +11,10 @@
 #include "model/table.h"
 #include "pgsql/conn.h"
 
-/* Works the list off for all tables (lanes idle). *count: how many keys were done. If any, *past is the source's
- * current WAL position read after the last row: catchup lasts until the stream has passed it. */
-MUST_CHECK bool reread_run(struct pg_conn *source, struct pg_conn *target, const char *pipeline, int64_t epoch,
-                           const struct table_set *tables, uint64_t *count, struct position *past,
-                           struct error *err);
+/* Works the list off for all tables (lanes idle). *count: how many keys were done. If any, *past is the
+ * source's current WAL position read after the last row: catchup lasts until the stream has passed it. */
+MUST_CHECK bool reread_run(struct pg_conn *source, struct pg_conn *target, const char *pipeline,
+                           int64_t epoch, const struct table_set *tables, uint64_t *count,
+                           struct position *past, struct error *err);
 
 #endif

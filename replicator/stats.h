@@ -35,24 +35,33 @@ struct stats_table {
     char *to;
     char *group;
     /* live */
-    _Atomic int state; /* enum table_state */
+    _Atomic int state;          /* enum table_state */
     _Atomic int64_t rows_total; /* estimate for the backfill, -1 unknown */
     _Atomic uint64_t rows_copied;
     _Atomic uint64_t bytes_copied;
     _Atomic uint64_t inserted, updated, deleted, truncated;
     _Atomic uint64_t bytes_applied;
-    _Atomic uint64_t missing, existing; /* conflicts */
-    _Atomic uint64_t parked, quarantined; /* rows waiting now */
-    _Atomic int64_t rate_rows_s; /* recent copy or apply rate; kept by the main thread */
-    char reason[STATS_REASON_SIZE]; /* mutex */
+    _Atomic uint64_t missing, existing;      /* conflicts */
+    _Atomic uint64_t parked, quarantined;    /* rows waiting now */
+    _Atomic int64_t rate_rows_s;             /* recent copy or apply rate; kept by the main thread */
+    char reason[STATS_REASON_SIZE];          /* mutex */
     char conflict_sample[STATS_REASON_SIZE]; /* mutex: last conflict, "missing: {"id": 5} at 0/123" */
 };
 
 enum stats_role { STATS_STARTING, STATS_STANDBY, STATS_ACTIVE, STATS_STOPPING };
 
 /* Where the pipeline's machine stands; replicator/runner.c owns it. */
-enum stats_phase { PHASE_CONNECT, PHASE_STANDBY, PHASE_PREPARE, PHASE_BACKFILL, PHASE_CATCHUP, PHASE_FINISH,
-                   PHASE_STREAMING, PHASE_BACKOFF, PHASE_STOPPED };
+enum stats_phase {
+    PHASE_CONNECT,
+    PHASE_STANDBY,
+    PHASE_PREPARE,
+    PHASE_BACKFILL,
+    PHASE_CATCHUP,
+    PHASE_FINISH,
+    PHASE_STREAMING,
+    PHASE_BACKOFF,
+    PHASE_STOPPED
+};
 
 struct stats {
     pthread_mutex_t mutex;
@@ -62,14 +71,14 @@ struct stats {
     _Atomic int phase; /* enum stats_phase */
     _Atomic int64_t epoch;
     _Atomic bool paused;
-    _Atomic bool redis_ok;       /* false: degraded */
+    _Atomic bool redis_ok; /* false: degraded */
     _Atomic bool source_ok, sink_ok;
     _Atomic uint64_t received, applied, confirmed; /* positions of the stream (LSN) */
     _Atomic uint64_t source_end;                   /* end of WAL on the source when last asked */
-    _Atomic int64_t lag_ms;                        /* commit-to-applied of the newest applied transaction, 0 when caught up */
+    _Atomic int64_t lag_ms; /* commit-to-applied of the newest applied transaction, 0 when caught up */
     _Atomic int64_t retained_wal_bytes;
-    _Atomic int64_t slot_limit_seconds;            /* -1: no limit */
-    _Atomic uint64_t errors[ERROR_CANCELED + 1];   /* by enum error_kind */
+    _Atomic int64_t slot_limit_seconds;          /* -1: no limit */
+    _Atomic uint64_t errors[ERROR_CANCELED + 1]; /* by enum error_kind */
     _Atomic uint64_t transactions, batches, replays;
     struct stats_histogram batch_rows;
     struct stats_histogram batch_us;
@@ -83,8 +92,9 @@ struct stats {
 struct stats *stats_new(const char *pipeline);
 void stats_free(struct stats *self);
 
-/* Makes one stats_table per table, keeping counters of tables that were there before (by `from`). Called while no
- * worker thread of the runner is running. The main thread reads tables only between stats_lock/unlock. */
+/* Makes one stats_table per table, keeping counters of tables that were there before (by `from`). Called
+ * while no worker thread of the runner is running. The main thread reads tables only between
+ * stats_lock/unlock. */
 void stats_publish_tables(struct stats *self, const struct table_set *tables);
 void stats_lock(struct stats *self);
 void stats_unlock(struct stats *self);

@@ -1,7 +1,7 @@
 libcrossfade_a_SOURCES += \
 	src/pgsql/catalog.c src/pgsql/catalog.h \
 	src/pgsql/conn.c src/pgsql/conn.h \
-	src/pgsql/copy.h \
+	src/pgsql/copy.c src/pgsql/copy.h \
 	src/pgsql/logical_source.h \
 	src/pgsql/pair.h \
 	src/pgsql/pg_sink.h \
