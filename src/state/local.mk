@@ -1,8 +1,10 @@
 libcrossfade_a_SOURCES += \
 	src/state/fingerprint.c \
 	src/state/lease.c src/state/lease.h \
+	src/state/mirror.c src/state/mirror.h \
 	src/state/schema.c src/state/schema.h \
-	src/state/store.c src/state/store.h
+	src/state/store.c src/state/store.h \
+	src/state/wish.c src/state/wish.h
 nodist_libcrossfade_a_SOURCES = src/state/schema_sql.h
 BUILT_SOURCES += src/state/schema_sql.h
 CLEANFILES += src/state/schema_sql.h
