@@ -1,6 +1,18 @@
 # cmocka tests, one program a noun: tests/unit/<noun>_test.c
 UNIT_LDADD = libcrossfade.a $(CMOCKA_LIBS) $(LIBPQ_LIBS) $(CJSON_LIBS) $(SYSTEMD_LIBS)
 UNIT_TESTS =
+UNIT_TESTS += tests/unit/lease_test
+tests_unit_lease_test_SOURCES = tests/unit/lease_test.c
+tests_unit_lease_test_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/mirror_test
+tests_unit_mirror_test_SOURCES = tests/unit/mirror_test.c
+tests_unit_mirror_test_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/wish_test
+tests_unit_wish_test_SOURCES = tests/unit/wish_test.c
+tests_unit_wish_test_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/store_test
+tests_unit_store_test_SOURCES = tests/unit/store_test.c
+tests_unit_store_test_LDADD = $(UNIT_LDADD)
 UNIT_TESTS += tests/unit/stats_test
 tests_unit_stats_test_SOURCES = tests/unit/stats_test.c
 tests_unit_stats_test_LDADD = libreplicator.a $(UNIT_LDADD)
