@@ -2,12 +2,16 @@ libcrossfade_a_SOURCES += \
 	src/pgsql/catalog.c src/pgsql/catalog.h \
 	src/pgsql/conn.c src/pgsql/conn.h \
 	src/pgsql/copy.c src/pgsql/copy.h \
-	src/pgsql/logical_source.h \
+	src/pgsql/logical_source.c src/pgsql/logical_source.h \
 	src/pgsql/pair.h \
 	src/pgsql/pg_sink.h \
+	src/pgsql/partition.c src/pgsql/partition.h \
 	src/pgsql/pgoutput.c src/pgsql/pgoutput.h \
+	src/pgsql/relation.c src/pgsql/relation.h \
 	src/pgsql/snapshot.c src/pgsql/snapshot.h \
 	src/pgsql/sql.c src/pgsql/sql.h \
 	src/pgsql/statement.c src/pgsql/statement.h \
 	src/pgsql/statement_exact.c \
-	src/pgsql/statement_part.c src/pgsql/statement_part.h
+	src/pgsql/statement_part.c src/pgsql/statement_part.h \
+	src/pgsql/type_name.c src/pgsql/type_name.h \
+	src/pgsql/walsender.c src/pgsql/walsender.h

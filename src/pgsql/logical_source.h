@@ -2,6 +2,11 @@
  *
  * PostgreSQL logical replication as a struct source: walsender session, pgoutput decoding, Relation
  * tracking against the table set, our own origins dropped, standby status on a timer.
+ *
+ * SOURCE_DRIFT with table NULL: a relation of the publication that is not in the table set; told once, its
+ * changes are skipped. Leaf partitions published by their own names are their root. A TRUNCATE of some leaves
+ * only is SOURCE_DRIFT of the root: nothing else of it is handed out. `confirm` may be called from any
+ * thread.
  */
 #ifndef PGSQL_LOGICAL_SOURCE_H
 #define PGSQL_LOGICAL_SOURCE_H
@@ -13,11 +18,12 @@ struct logical_source_options {
     struct pg_conn_options conn; /* replication is set by us */
     const char *slot;
     const char *publication;
-    struct position start;       /* resume here: where the slowest lane stands */
-    bool binary;                 /* ask for binary values (source 14 or newer) */
-    const char *origin_prefix;   /* transactions whose origin begins so are our own: dropped (rule 7) */
+    struct position start;          /* resume here: where the slowest lane stands */
+    bool binary;                    /* ask for binary values (source 14 or newer) */
+    const char *origin_prefix;      /* origins of this and a lane (no '_' in it) are our own: of their
+ transactions only BEGIN and COMMIT are handed out, own = true (rule 7) */
     const struct table_set *tables; /* constant; outlives the source */
-    int status_interval_ms;      /* standby status at least so often */
+    int status_interval_ms;         /* standby status at least so often */
 };
 
 /* Connects and starts streaming. ERROR_FATAL if the slot is gone or already past `start`. */
