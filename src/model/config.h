@@ -6,7 +6,8 @@
 #ifndef MODEL_CONFIG_H
 #define MODEL_CONFIG_H
 
-#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "base/buffer.h"
 #include "base/error.h"
@@ -19,18 +20,19 @@ enum index_rule { INDEXES_DEFER, INDEXES_KEEP };
 enum group_direction { DIRECTION_FORWARD, DIRECTION_REVERSE, DIRECTION_BOTH };
 
 struct config_table {
-    char *from;        /* as written: "public.students" or "students" */
-    char *to;          /* NULL: by `names` and `schemas` */
-    char *group;       /* NULL */
-    char **key;        /* NULL: from the catalog */
+    char *from;  /* as written: "public.students" or "students" */
+    char *to;    /* NULL: by `names` and `schemas` */
+    char *group; /* of `groups` or its own `group`; NULL: default */
+    char **key;  /* NULL: from the catalog */
     int key_count;
     enum existing_rule existing; /* the pipeline's unless given */
-    int line;          /* where in the file, for messages */
+    int line;                    /* where in the file, for messages */
 };
 
+/* Those of `groups`, then those that only `tables[].group` names. */
 struct config_group {
     char *name;
-    char **tables;
+    char **tables; /* as written under `groups`; tables[].group is not added here */
     int table_count;
     enum group_direction direction;
     bool following_writable;
@@ -45,13 +47,14 @@ struct config {
     char *path;
     char *pipeline;
     enum legacy_kind legacy_kind;
-    char *legacy_conninfo; /* secrets resolved (password appended, quoted) */
-    char *legacy_slot;
+    /* In keyword form, each value quoted, the password of legacy.password appended: secret, not for logs. */
+    char *legacy_conninfo;
+    char *legacy_slot; /* never NULL: crossfade_<pipeline> unless given */
     char *legacy_publication;
     char *target_conninfo;
-    char *target_slot;
+    char *target_slot; /* of the reverse stream: crossfade_<pipeline>_reverse unless given */
     char *target_publication;
-    char *redis_url;      /* NULL: no redis section */
+    char *redis_url;      /* redis://host[:port][/db] or unix:/path, checked; NULL: `"redis": null` */
     char *redis_password; /* NULL: none */
     char *http_listen;    /* "127.0.0.1:8480"; NULL: off */
 
@@ -83,20 +86,25 @@ struct config {
     enum log_format log_format;
 };
 
-/* Reads the file. All problems are collected, one a line, "file:line: key: text - allowed", into `problems`;
- * false (ERROR_CONFIG, text = the first) if there is any. */
-MUST_CHECK bool config_read(const char *path, struct config **out, struct buffer *problems, struct error *err);
+/* Reads the file. All problems are collected in the order of lines, one a line, "file:line: key: text -
+ * allowed …", into `problems` (which may be NULL); false (ERROR_CONFIG, text = the first) if there is any.
+ * Files of more than 1 MB are refused unread. */
+MUST_CHECK bool config_read(const char *path, struct config **out, struct buffer *problems,
+                            struct error *err);
 /* The same from memory, for tests and the fuzzer; `path` only for messages. Secrets are resolved too. */
 MUST_CHECK bool config_parse(const char *path, const char *text, size_t length, struct config **out,
                              struct buffer *problems, struct error *err);
-void config_free(struct config *self);
 
-/* What differs between two configs: reloadable keys into `changed`, others into `ignored` ("need a restart"), one
- * a line. */
-void config_diff(const struct config *old, const struct config *new, struct buffer *changed, struct buffer *ignored);
+void config_free(struct config *self); /* overwrites what is secret; NULL is fine */
 
-/* The option table as text, one line an option: key, type, unit, default, range, reloadable, help; for --help and
- * for the check that the man page lists each. */
+/* What differs between two configs: reloadable keys into `changed` ("key: old -> new"), others into
+ * `ignored`, one a line. Secrets are compared, not shown. */
+void config_diff(const struct config *old, const struct config *new, struct buffer *changed,
+                 struct buffer *ignored);
+
+/* The option table as text, one line an option, its fields between tabs: key, type, unit, default, allowed,
+ * "reload" or "restart", help ("-" where there is none); for --help and for the check that the man page lists
+ * each. */
 void config_describe(struct buffer *out);
 
 #endif

@@ -2,7 +2,12 @@ libcrossfade_a_SOURCES += \
 	src/model/batch.c src/model/batch.h \
 	src/model/change.c src/model/change.h \
 	src/model/compact.h \
-	src/model/config.h \
+	src/model/config.c src/model/config.h src/model/config_internal.h \
+	src/model/config_diff.c \
+	src/model/config_endpoint.c \
+	src/model/config_options.c \
+	src/model/config_tables.c \
+	src/model/config_values.c \
 	src/model/parked.c src/model/parked.h \
 	src/model/position.c src/model/position.h \
 	src/model/sink.h \
