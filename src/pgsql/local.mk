@@ -3,7 +3,12 @@ libcrossfade_a_SOURCES += \
 	src/pgsql/conn.c src/pgsql/conn.h \
 	src/pgsql/copy.c src/pgsql/copy.h \
 	src/pgsql/logical_source.c src/pgsql/logical_source.h \
-	src/pgsql/pair.h \
+	src/pgsql/pair.c src/pgsql/pair.h \
+	src/pgsql/pair_columns.c src/pgsql/pair_columns.h \
+	src/pgsql/pair_key.c \
+	src/pgsql/pair_names.c src/pgsql/pair_names.h \
+	src/pgsql/pair_order.c src/pgsql/pair_order.h \
+	src/pgsql/pair_type.c src/pgsql/pair_type.h \
 	src/pgsql/pg_sink.h \
 	src/pgsql/partition.c src/pgsql/partition.h \
 	src/pgsql/pgoutput.c src/pgsql/pgoutput.h \

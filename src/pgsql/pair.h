@@ -19,20 +19,27 @@ struct pair_finding {
     const char *code; /* stable: table_missing, column_missing, type_mismatch, no_key, … */
     char *object;     /* schema.table or schema.table.column, as the source has it */
     char *text;
-    char *sql;        /* the exact SQL that mends it, or NULL */
+    char *sql; /* the exact SQL that mends it, or NULL */
 };
 
 struct pairing {
     struct table_set tables;
     struct pair_finding *findings;
     uint32_t finding_count;
-    bool binary; /* every carried column's binary format is the same on both sides: pgoutput `binary` is safe */
+    bool
+        binary; /* every carried column may come in binary (see column.wire_oid): pgoutput `binary` is safe */
+    int lanes;  /* how many are used; 1 where there is no table */
 };
 
 /* Never fails for what the catalogs hold: tables with a FAIL finding are left out of `tables`.
- * False only for a config that names tables that can't be understood. */
+ * False only for a config that names tables that can't be understood. Lanes are dealt by size, which
+ * changes: whoever resumes from a lane's position keeps the lanes that were dealt first. */
 MUST_CHECK bool pair_tables(const struct config *config, const struct pg_catalog *source, int source_version,
                             const struct pg_catalog *sink, struct pairing *out, struct error *err);
 void pairing_free(struct pairing *self); /* the table_set too, unless taken (count set to 0) */
+
+/* Adds a finding; `object` and `sql` are copied, sql may be NULL. */
+void pairing_add(struct pairing *self, enum pair_level level, const char *code, const char *object,
+                 const char *sql, const char *fmt, ...) PRINTF_LIKE(6, 7);
 
 #endif
