@@ -216,3 +216,34 @@ bool parked_decode(struct slice data, struct table *table, struct arena *arena, 
         out->old = empty_row(table, arena);
     return decode_columns(&r, flags, table, out, err);
 }
+
+bool parked_columns(struct slice data, struct arena *arena, struct table *out, struct error *err)
+{
+    struct reader r = {(const unsigned char *)data.data, data.length, true};
+
+    (void)take(&r, 3);
+    int flags = (int)take_uint(&r, 1);
+    (void)take(&r, 8);
+    (void)take_position(&r);
+    (void)take_position(&r);
+    (void)take(&r, 8);
+    uint16_t count = (uint16_t)take_uint(&r, 2);
+    size_t size = sizeof(struct column) * count;
+    out->columns = memset(arena_alloc(arena, size ? size : 1), 0, size);
+    for (uint16_t i = 0; r.ok && i < count; i++) {
+        struct slice name = {.length = take_uint(&r, 2)};
+        name.data = take(&r, name.length);
+        out->columns[i].source_type.oid = (uint32_t)take_uint(&r, 4);
+        if (flags & FLAG_ROW)
+            (void)take_value(&r);
+        if (flags & FLAG_OLD)
+            (void)take_value(&r);
+        if (!r.ok)
+            break;
+        char *copy = arena_copy(arena, name.data, name.length + 1);
+        copy[name.length] = '\0';
+        out->columns[i].source = copy;
+    }
+    out->column_count = count;
+    return r.ok || error_set(err, ERROR_DATA, "the waiting change is damaged");
+}

@@ -21,4 +21,8 @@ void parked_encode(const struct change *change, const struct transaction *transa
 MUST_CHECK bool parked_decode(struct slice data, struct table *table, struct arena *arena, struct change *out,
                               struct transaction *transaction, struct error *err);
 
+/* For people who look at it without the table: its columns' names and source types as they were then, into
+ * the zeroed `out` (everything in the arena; not for table_free), which parked_decode then takes. */
+MUST_CHECK bool parked_columns(struct slice data, struct arena *arena, struct table *out, struct error *err);
+
 #endif
