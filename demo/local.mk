@@ -1,0 +1,8 @@
+# What ./quickstart shows
+EXTRA_DIST += \
+	.ci/run \
+	demo/fill.sql \
+	demo/keys.sql \
+	demo/load.pgbench \
+	demo/school.sql \
+	demo/status.sql
