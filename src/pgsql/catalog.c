@@ -207,6 +207,10 @@ static bool read_relations(struct reader *self)
 static void sum_partitions(struct reader *self)
 {
     for (uint32_t i = 0; i < self->out->count; i++) {
+        if (self->out->relations[i].kind == 'p') /* ANALYZE leaves an estimate there, perhaps an old one */
+            self->out->relations[i].rows = -1;
+    }
+    for (uint32_t i = 0; i < self->out->count; i++) {
         const struct pg_relation *leaf = &self->out->relations[i];
         if (!leaf->is_partition || leaf->kind != 'r')
             continue;

@@ -304,6 +304,7 @@ static void judge_different(const struct pg_type_info *s, const struct pg_type_i
         judge_enum(s, t, out);
         judge(out, PAIR_RISKY, "type_differs", "another enum, which has all the labels");
     } else if (textual(t)) {
+        out->same_binary = out->stream_binary = s->kind == 'e'; /* sent as its label */
         if (s->kind != 'e' && !named(s, "uuid"))
             judge(out, PAIR_RISKY, "type_differs", "values are kept as their text");
     } else if (textual(s) && t->kind != 'p') {
