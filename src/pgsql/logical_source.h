@@ -18,10 +18,11 @@ struct logical_source_options {
     struct pg_conn_options conn; /* replication is set by us */
     const char *slot;
     const char *publication;
-    struct position start;          /* resume here: where the slowest lane stands */
-    bool binary;                    /* ask for binary values (source 14 or newer) */
-    const char *origin_prefix;      /* origins of this and a lane (no '_' in it) are our own: of their
- transactions only BEGIN and COMMIT are handed out, own = true (rule 7) */
+    struct position start; /* resume here: where the slowest lane stands */
+    bool binary;           /* ask for binary values (source 14 or newer) */
+    /* Origins named by this and a lane (no '_' in it) are our own: of their transactions only BEGIN and
+     * COMMIT are handed out, own = true (rule 7). May be NULL. */
+    const char *origin_prefix;
     const struct table_set *tables; /* constant; outlives the source */
     int status_interval_ms;         /* standby status at least so often */
 };

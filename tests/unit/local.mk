@@ -22,6 +22,10 @@ tests_unit_parked_test_LDADD = $(UNIT_LDADD)
 UNIT_TESTS += tests/unit/snapshot_test
 tests_unit_snapshot_test_SOURCES = tests/unit/snapshot_test.c
 tests_unit_snapshot_test_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/pgoutput_test
+tests_unit_pgoutput_test_SOURCES = tests/unit/pgoutput_test.c
+tests_unit_pgoutput_test_LDADD = $(UNIT_LDADD)
+EXTRA_DIST += tests/unit/data/pgoutput_text.hex tests/unit/data/pgoutput_binary.hex
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
