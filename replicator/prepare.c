@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "replicator/prepare.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static bool read_catalogs(const struct prepare *self, struct pg_catalog *source, struct pg_catalog *sink,
+                          struct error *err)
+{
+    return pg_catalog_read(self->source, source, err) && pg_catalog_read(self->target, sink, err);
+}
+
+/* All that does not fit, in one text. */
+static bool refuse_findings(const struct pairing *pairing, struct error *err)
+{
+    struct buffer text = {0};
+    int count = 0;
+    for (uint32_t i = 0; i < pairing->finding_count; i++) {
+        const struct pair_finding *f = &pairing->findings[i];
+        if (f->level == PAIR_FAIL && ++count <= 5)
+            buffer_printf(&text, "%s%s: %s", count > 1 ? "; " : "", f->object, f->text);
+    }
+    if (count)
+        error_set(err, ERROR_REFUSED,
+                  "%d finding(s) stand in the way - %s%s - `crossfade check` shows each with the "
+                  "SQL that mends it",
+                  count, buffer_text(&text), count > 5 ? "; …" : "");
+    buffer_free(&text);
+    return count == 0;
+}
+
+bool prepare_tables(const struct prepare *self, struct prepared *out, struct error *err)
+{
+    struct pg_catalog source = {0};
+    struct pg_catalog sink = {0};
+    struct pairing pairing = {0};
+    struct fingerprint fp;
+    bool found = false;
+    bool ok = read_catalogs(self, &source, &sink, err) &&
+              pair_tables(self->config, &source, self->source->version, &sink, &pairing, err) &&
+              fingerprint_get(self->target, self->config->pipeline, "forward", &fp, &found, err);
+    ok = ok && (found || refuse_findings(&pairing, err));
+    if (ok && pairing.tables.count == 0)
+        ok = error_set(err, ERROR_REFUSED, "there is no table to move - see `tables` in %s",
+                       self->config->path);
+    if (ok) {
+        *out = (struct prepared){.tables = pairing.tables, .binary = pairing.binary, .first = !found};
+        pairing.tables = (struct table_set){0};
+        out->reasons = mem_alloc(out->tables.count * sizeof(*out->reasons));
+        out->has_parked = mem_alloc(out->tables.count);
+    }
+    pairing_free(&pairing);
+    pg_catalog_free(&source);
+    pg_catalog_free(&sink);
+    return ok;
+}
+
+/* Keyless tables in catchup need the snapshot under which they were copied. */
+static bool read_snapshots(const struct prepare *self, struct prepared *p, struct error *err)
+{
+    const char *pipeline = self->config->pipeline;
+    PGresult *r =
+        pg_query(self->target,
+                 "SELECT table_name, snapshot FROM crossfade.chunk WHERE pipeline = $1 AND state = 'done'"
+                 " AND snapshot IS NOT NULL",
+                 1, &pipeline, err);
+    if (!r)
+        return false;
+    for (int i = 0; i < PQntuples(r); i++) {
+        struct table *t = table_set_named(&p->tables, PQgetvalue(r, i, 0));
+        if (t && t->key_count == 0 && t->state == TABLE_CATCHUP) {
+            free(t->copied_snapshot);
+            t->copied_snapshot = mem_strdup(PQgetvalue(r, i, 1));
+        }
+    }
+    PQclear(r);
+    return true;
+}
+
+static bool read_parked(const struct prepare *self, struct prepared *p, struct error *err)
+{
+    const char *pipeline = self->config->pipeline;
+    PGresult *r =
+        pg_query(self->target, "SELECT DISTINCT table_name FROM crossfade.parked WHERE pipeline = $1", 1,
+                 &pipeline, err);
+    if (!r)
+        return false;
+    for (int i = 0; i < PQntuples(r); i++) {
+        const struct table *t = table_set_named(&p->tables, PQgetvalue(r, i, 0));
+        if (t) {
+            p->has_parked[t->id] = 1;
+            p->any_parked = true;
+        }
+    }
+    PQclear(r);
+    return true;
+}
+
+bool prepare_states(const struct prepare *self, struct prepared *p, struct error *err)
+{
+    return store_table_states_get(self->target, self->config->pipeline, &p->tables, p->reasons, err) &&
+           read_snapshots(self, p, err) && read_parked(self, p, err);
+}
+
+void prepared_free(struct prepared *self)
+{
+    for (uint32_t i = 0; i < self->tables.count && self->reasons; i++)
+        free(self->reasons[i]);
+    free(self->reasons);
+    free(self->has_parked);
+    table_set_free(&self->tables);
+    *self = (struct prepared){0};
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * Everything that must stand before a stream may run: paired tables with their stored states, publication,
+ * slot, fingerprint, and the lanes' progress rows. Each step may be repeated after a crash between any two.
+ */
+#ifndef REPLICATOR_PREPARE_H
+#define REPLICATOR_PREPARE_H
+
+#include "base/log.h"
+#include "model/config.h"
+#include "pgsql/conn.h"
+#include "pgsql/pair.h"
+#include "state/store.h"
+
+struct prepare {
+    const struct config *config;
+    struct log *log;
+    struct pg_conn *source;
+    struct pg_conn *target;
+    int64_t epoch;
+};
+
+struct prepared {
+    struct table_set tables;
+    bool binary;
+    bool first; /* nothing of this pipeline was there before */
+    int lane_count;
+    char **reasons;            /* per table id: why it is stopped, or NULL */
+    bool any_parked;           /* some table has changes parked */
+    unsigned char *has_parked; /* per table id */
+};
+
+/* Pairs the two catalogs. At the first start any FAIL finding refuses (ERROR_REFUSED, all of them in the
+ * text, `crossfade check` for the rest); later a table that no longer fits goes to TABLE_DRIFT with the
+ * finding as its reason, and is kept. */
+MUST_CHECK bool prepare_tables(const struct prepare *self, struct prepared *out, struct error *err);
+/* Publication(s), made or completed where we may; then, for tables newly published, waits out older writers
+ * (hazard 6). */
+MUST_CHECK bool prepare_publication(const struct prepare *self, const struct prepared *p, struct error *err);
+/* Slot and fingerprint (rule 5): made at the first start; later compared. ERROR_FATAL when history is broken.
+ */
+MUST_CHECK bool prepare_slot(const struct prepare *self, struct prepared *p, struct error *err);
+/* Deals tables to lanes: anew when all rows stand at one position, else as stored. Makes the progress rows.
+ */
+MUST_CHECK bool prepare_lanes(const struct prepare *self, struct prepared *p, struct error *err);
+/* Stored states and parked changes into `tables`. */
+MUST_CHECK bool prepare_states(const struct prepare *self, struct prepared *p, struct error *err);
+
+void prepared_free(struct prepared *self);
+
+/* The source's end of WAL now, rounded so that a stream reaches it though nothing more is written. */
+MUST_CHECK bool prepare_source_end(struct pg_conn *source, struct position *out, struct error *err);
+
+/* Names of the publications to subscribe to, as the source's options take them: "a" or "a,b". */
+void prepare_publication_names(const struct config *config, const struct table_set *tables, char *out,
+                               size_t size);
+
+#endif

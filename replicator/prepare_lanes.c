@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * Which lane carries which table. A lane's progress row says how far *its* tables are, so a table may move to
+ * another lane only while all rows stand at one position. The assignment is stored ("pipeline", "lanes":
+ * {"public.t": 0, …}) in the transaction that makes the rows.
+ */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "replicator/prepare.h"
+
+static int lanes_of(const struct table_set *tables)
+{
+    int most = 0;
+    for (uint32_t i = 0; i < tables->count; i++) {
+        if (tables->tables[i]->lane > most)
+            most = tables->tables[i]->lane;
+    }
+    return most + 1;
+}
+
+static bool rows_agree(const struct store_progress *rows, int count)
+{
+    for (int i = 1; i < count; i++) {
+        if (position_compare(rows[i].position, rows[0].position) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Tables that were dealt before keep their lane; new ones go where the pairing put them, within the lanes
+ * there are. */
+static bool keep_stored(const struct prepare *self, struct prepared *p, int count, struct error *err)
+{
+    char *json = NULL;
+    if (!store_get(self->target, self->config->pipeline, "pipeline", "lanes", &json, err))
+        return false;
+    cJSON *lanes = json ? cJSON_Parse(json) : NULL;
+    free(json);
+    for (uint32_t i = 0; i < p->tables.count; i++) {
+        struct table *t = p->tables.tables[i];
+        const cJSON *lane = cJSON_GetObjectItemCaseSensitive(lanes, t->from);
+        t->lane = cJSON_IsNumber(lane) && lane->valueint < count ? lane->valueint : t->lane % count;
+    }
+    cJSON_Delete(lanes);
+    p->lane_count = count;
+    return true;
+}
+
+static char *lanes_json(const struct table_set *tables)
+{
+    cJSON *lanes = cJSON_CreateObject();
+    for (uint32_t i = 0; i < tables->count; i++)
+        cJSON_AddNumberToObject(lanes, tables->tables[i]->from, tables->tables[i]->lane);
+    char *json = cJSON_PrintUnformatted(lanes);
+    cJSON_Delete(lanes);
+    return json;
+}
+
+/* One transaction: assignment, a row for every lane, none beyond. */
+static bool deal_anew(const struct prepare *self, struct prepared *p, struct position at, struct error *err)
+{
+    char position[POSITION_TEXT_SIZE];
+    char count[16];
+    char epoch[24];
+    char *json = lanes_json(&p->tables);
+    p->lane_count = lanes_of(&p->tables);
+    snprintf(count, sizeof(count), "%d", p->lane_count);
+    snprintf(epoch, sizeof(epoch), "%lld", (long long)self->epoch);
+    const char *params[] = {self->config->pipeline, count, position_format(at, position), epoch};
+    bool ok =
+        pg_exec(self->target, "BEGIN", err) &&
+        store_put(self->target, self->config->pipeline, self->epoch, "pipeline", "lanes", json, err) &&
+        pg_exec_params(self->target,
+                       "INSERT INTO crossfade.progress (pipeline, stream, lane, position, epoch)"
+                       " SELECT $1, 'forward', n, $3, $4::bigint FROM generate_series(0, $2::integer - 1) n"
+                       " ON CONFLICT DO NOTHING",
+                       4, params, err) &&
+        pg_exec_params(self->target,
+                       "DELETE FROM crossfade.progress WHERE pipeline = $1 AND stream = 'forward'"
+                       " AND lane >= $2::integer",
+                       2, params, err) &&
+        pg_exec(self->target, "COMMIT", err);
+    if (!ok) {
+        struct error ignored;
+        (void)!pg_exec(self->target, "ROLLBACK", &ignored);
+    }
+    cJSON_free(json);
+    return ok;
+}
+
+bool prepare_lanes(const struct prepare *self, struct prepared *p, struct error *err)
+{
+    struct store_progress *rows = NULL;
+    struct fingerprint fp;
+    bool found;
+    int count = 0;
+    if (!store_progress_get(self->target, self->config->pipeline, "forward", &rows, &count, err) ||
+        !fingerprint_get(self->target, self->config->pipeline, "forward", &fp, &found, err))
+        return false;
+    bool ok;
+    if (count > 0 && !rows_agree(rows, count))
+        ok = keep_stored(self, p, count, err);
+    else
+        ok = deal_anew(self, p, count > 0 ? rows[0].position : fp.slot_start, err);
+    free(rows);
+    return ok;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * The publications on the source: `<publication>` for tables whose old rows can be told apart, and
+ * `<publication>_insert` for those that have no replica identity: publishing their updates would make the
+ * application's own UPDATE and DELETE fail (hazard 36).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "pgsql/sql.h"
+#include "replicator/prepare.h"
+
+enum { WAIT_OUT_MS = 250 };
+
+static bool has_insert_only(const struct table_set *tables)
+{
+    for (uint32_t i = 0; i < tables->count; i++) {
+        if (tables->tables[i]->insert_only)
+            return true;
+    }
+    return false;
+}
+
+static void insert_name(const struct config *config, char *out, size_t size)
+{
+    snprintf(out, size, "%s_insert", config->legacy_publication);
+}
+
+void prepare_publication_names(const struct config *config, const struct table_set *tables, char *out,
+                               size_t size)
+{
+    snprintf(out, size, "%s%s%s%s", config->legacy_publication, has_insert_only(tables) ? "," : "",
+             has_insert_only(tables) ? config->legacy_publication : "",
+             has_insert_only(tables) ? "_insert" : "");
+}
+
+/* The tables of `tables` that belong to that publication and are not in it, as SQL names; *count how many. */
+static bool missing_tables(const struct prepare *self, const struct table_set *tables,
+                           const char *publication, bool insert_only, struct buffer *names, uint32_t *count,
+                           struct error *err)
+{
+    PGresult *r = pg_query(self->source,
+                           "SELECT n.nspname, c.relname FROM pg_catalog.pg_publication p"
+                           "  JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid"
+                           "  JOIN pg_catalog.pg_class c ON c.oid = r.prrelid"
+                           "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname = $1"
+                           " UNION SELECT schemaname, tablename FROM pg_catalog.pg_publication_tables"
+                           " WHERE pubname = $1",
+                           1, &publication, err);
+    if (!r)
+        return false;
+    *count = 0;
+    unsigned char *seen = mem_alloc(tables->count);
+    for (int i = 0; i < PQntuples(r); i++) {
+        struct table *t = table_set_find(tables, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1));
+        if (t)
+            seen[t->id] = 1;
+    }
+    for (uint32_t i = 0; i < tables->count; i++) {
+        const struct table *t = tables->tables[i];
+        if (seen[i] || t->insert_only != insert_only)
+            continue;
+        buffer_puts(names, (*count)++ ? ", " : "");
+        buffer_puts(names, t->source_partitioned ? "" : "ONLY ");
+        sql_qualified(names, t->from_schema, t->from_name);
+    }
+    free(seen);
+    PQclear(r);
+    return true;
+}
+
+static void publish_options(const struct prepare *self, bool insert_only, struct buffer *sql)
+{
+    int version = self->source->version;
+    buffer_puts(sql, insert_only ? " WITH (publish = 'insert" : " WITH (publish = 'insert, update, delete");
+    buffer_puts(sql, version >= 110000 ? ", truncate'" : "'");
+    buffer_puts(sql, version >= 130000 ? ", publish_via_partition_root = true)" : ")");
+}
+
+static bool refused(const char *sql, struct error *err)
+{
+    if (err->kind != ERROR_REFUSED)
+        return false;
+    struct error why = *err;
+    return error_set_code(err, ERROR_REFUSED, why.code, "%.500s - a DBA of the legacy side may run: %.500s",
+                          why.text, sql);
+}
+
+/* Makes or completes one publication. *changed: something was added. */
+static bool complete(const struct prepare *self, const struct table_set *tables, const char *name,
+                     bool insert_only, bool *changed, struct error *err)
+{
+    char all[8];
+    struct buffer names = {0};
+    struct buffer sql = {0};
+    uint32_t count;
+    bool ok = pg_query_one(self->source,
+                           "SELECT coalesce((SELECT puballtables::text FROM pg_catalog.pg_publication"
+                           " WHERE pubname = $1), 'none')",
+                           1, &name, all, sizeof(all), NULL, err);
+    bool exists = ok && strcmp(all, "none") != 0;
+    ok = ok && missing_tables(self, tables, name, insert_only, &names, &count, err);
+    if (!ok || count == 0)
+        goto done;
+    buffer_puts(&sql, exists ? "ALTER PUBLICATION " : "CREATE PUBLICATION ");
+    sql_ident(&sql, name);
+    buffer_puts(&sql, exists ? " ADD TABLE " : " FOR TABLE ");
+    buffer_put(&sql, buffer_text(&names), names.length);
+    if (!exists)
+        publish_options(self, insert_only, &sql);
+    ok = pg_exec(self->source, buffer_text(&sql), err) || refused(buffer_text(&sql), err);
+    *changed = *changed || ok;
+    if (ok)
+        log_info(self->log, "publication %s: %u table(s) added", name, count);
+done:
+    buffer_free(&names);
+    buffer_free(&sql);
+    return ok;
+}
+
+/* Until every transaction that was open when the publication changed has ended: what it had written before
+ * may be in neither the copy nor the stream. */
+static bool wait_out_writers(const struct prepare *self, struct error *err)
+{
+    char limit[32];
+    char still[8];
+    const char *param = limit;
+    if (!pg_query_one(self->source, "SELECT txid_snapshot_xmax(txid_current_snapshot())::text", 0, NULL,
+                      limit, sizeof(limit), NULL, err))
+        return false;
+    int64_t told = 0;
+    for (;;) {
+        if (!pg_query_one(self->source,
+                          "SELECT (txid_snapshot_xmin(txid_current_snapshot()) < $1::bigint)::text", 1,
+                          &param, still, sizeof(still), NULL, err))
+            return false;
+        if (strcmp(still, "false") == 0)
+            return true;
+        if (clock_ms() - told > 30000) {
+            told = clock_ms();
+            log_info(self->log,
+                     "waiting for transactions on the legacy side that began before the publication changed");
+        }
+        struct timespec pause = {.tv_nsec = WAIT_OUT_MS * 1000000};
+        nanosleep(&pause, NULL);
+    }
+}
+
+bool prepare_publication(const struct prepare *self, const struct prepared *p, struct error *err)
+{
+    char insert[80];
+    bool changed = false;
+    insert_name(self->config, insert, sizeof(insert));
+    if (!complete(self, &p->tables, self->config->legacy_publication, false, &changed, err))
+        return false;
+    if (has_insert_only(&p->tables) && !complete(self, &p->tables, insert, true, &changed, err))
+        return false;
+    return !changed || p->first || wait_out_writers(self, err);
+}

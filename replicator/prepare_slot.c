@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * Slot and fingerprint (rule 5). The slot comes into being between two rows in the target: first the intent
+ * ("about to make slot X"), after it the fingerprint with its starting point. A crash between them leaves an
+ * intent without a fingerprint: nothing can have been copied yet, so that slot is ours to drop and make
+ * again. A slot of that name without an intent is somebody else's and refused. A fingerprint without its slot
+ * means that the history we stand in is gone: exit 4.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "replicator/prepare.h"
+
+static const char stream_object[] = "stream:forward";
+
+struct slot_facts {
+    bool exists;
+    bool active;
+    bool lost;
+    char pid[16];
+};
+
+static bool read_slot(const struct prepare *self, struct slot_facts *out, struct error *err)
+{
+    const char *name = self->config->legacy_slot;
+    *out = (struct slot_facts){0};
+    PGresult *r =
+        pg_query(self->source,
+                 self->source->version >= 130000
+                     ? "SELECT active, active_pid, wal_status = 'lost', plugin, database ="
+                       " pg_catalog.current_database() FROM pg_catalog.pg_replication_slots"
+                       " WHERE slot_name = $1"
+                     : "SELECT active, active_pid, false, plugin, database = pg_catalog.current_database()"
+                       " FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
+                 1, &name, err);
+    if (!r)
+        return false;
+    bool ok = true;
+    if (PQntuples(r) == 1) {
+        out->exists = true;
+        out->active = strcmp(PQgetvalue(r, 0, 0), "t") == 0;
+        out->lost = strcmp(PQgetvalue(r, 0, 2), "t") == 0;
+        snprintf(out->pid, sizeof(out->pid), "%s", PQgetvalue(r, 0, 1));
+        if (strcmp(PQgetvalue(r, 0, 3), "pgoutput") != 0 || strcmp(PQgetvalue(r, 0, 4), "t") != 0)
+            ok = error_set(
+                err, ERROR_REFUSED,
+                "legacy: slot \"%s\" belongs to another use (plugin %s, or another database) - name a free "
+                "one in legacy.slot",
+                name, PQgetvalue(r, 0, 3));
+    }
+    PQclear(r);
+    return ok;
+}
+
+static bool drop_slot(const struct prepare *self, struct error *err)
+{
+    const char *name = self->config->legacy_slot;
+    return pg_exec_params(self->source, "SELECT pg_catalog.pg_drop_replication_slot($1)", 1, &name, err);
+}
+
+/* Creating a slot waits for every transaction that writes at that moment. */
+static bool make_slot(const struct prepare *self, struct position *start, struct error *err)
+{
+    const char *name = self->config->legacy_slot;
+    char lsn[POSITION_TEXT_SIZE + 1];
+    log_info(self->log, "making slot %s (waits for transactions that are open on the legacy side)", name);
+    if (!pg_query_one(self->source,
+                      "SELECT lsn FROM pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput')", 1,
+                      &name, lsn, sizeof(lsn), NULL, err)) {
+        if (strcmp(err->code, "53400") == 0)
+            error_set_code(
+                err, ERROR_REFUSED, "53400",
+                "legacy: all replication slots are in use - raise max_replication_slots, or drop one that "
+                "is not needed");
+        else if (strcmp(err->code, "55000") == 0)
+            err->kind = ERROR_REFUSED; /* wal_level */
+        return false;
+    }
+    return position_parse(lsn, start) ||
+           error_set(err, ERROR_FATAL, "legacy: slot position \"%s\" makes no sense", lsn);
+}
+
+static bool first_slot(const struct prepare *self, struct fingerprint *now, struct error *err)
+{
+    const struct config *c = self->config;
+    struct slot_facts slot;
+    char *intent = NULL;
+    if (!read_slot(self, &slot, err) ||
+        !store_get(self->target, c->pipeline, stream_object, "slot_intent", &intent, err))
+        return false;
+    bool ours = intent != NULL;
+    free(intent);
+    if (slot.exists && !ours)
+        return error_set(
+            err, ERROR_REFUSED,
+            "legacy: slot \"%s\" exists already and pipeline \"%s\" did not make it%s%s - drop it with "
+            "SELECT pg_drop_replication_slot('%s') if nobody needs it, or name another in legacy.slot",
+            c->legacy_slot, c->pipeline, slot.active ? " - in use by process " : "", slot.pid,
+            c->legacy_slot);
+    if (slot.exists && !drop_slot(self, err))
+        return false;
+    if (!store_put(self->target, c->pipeline, self->epoch, stream_object, "slot_intent", "true", err) ||
+        !make_slot(self, &now->slot_start, err))
+        return false;
+    return fingerprint_put(self->target, c->pipeline, self->epoch, "forward", now, err);
+}
+
+static bool check_timeline(const struct prepare *self, const struct fingerprint *stored,
+                           const struct fingerprint *now, struct error *err)
+{
+    struct pg_conn walsender;
+    struct pg_conn_options o = {.conninfo = self->config->legacy_conninfo,
+                                .pipeline = self->config->pipeline,
+                                .job = "timeline",
+                                .endpoint = "legacy",
+                                .replication = true,
+                                .connect_timeout_ms = (int)self->config->connect_timeout_ms};
+    struct store_progress *rows = NULL;
+    int count = 0;
+    if (!store_progress_get(self->target, self->config->pipeline, "forward", &rows, &count, err))
+        return false;
+    struct position at = {.kind = POSITION_NONE};
+    for (int i = 0; i < count; i++) {
+        if (position_compare(rows[i].position, at) > 0)
+            at = rows[i].position;
+    }
+    free(rows);
+    if (!pg_conn_open(&walsender, &o, err))
+        return false;
+    bool ok = fingerprint_check_timeline(&walsender, stored, now, at, err);
+    pg_conn_close(&walsender);
+    return ok;
+}
+
+bool prepare_slot(const struct prepare *self, struct prepared *p, struct error *err)
+{
+    const struct config *c = self->config;
+    struct fingerprint now;
+    struct fingerprint stored;
+    struct slot_facts slot;
+    bool found;
+    if (!fingerprint_read_source(self->source, &now, err) ||
+        !fingerprint_get(self->target, c->pipeline, "forward", &stored, &found, err))
+        return false;
+    snprintf(now.slot, sizeof(now.slot), "%s", c->legacy_slot);
+    snprintf(now.publication, sizeof(now.publication), "%s", c->legacy_publication);
+    p->first = !found;
+    if (!found)
+        return first_slot(self, &now, err);
+    if (!fingerprint_compare(&stored, &now, err) || !read_slot(self, &slot, err))
+        return false;
+    if (!slot.exists || slot.lost)
+        return error_set(
+            err, ERROR_FATAL,
+            "legacy: slot \"%s\" %s: changes after the last applied position can't be read any more - "
+            "nothing was applied wrongly - `crossfade finish` and a new start copy everything again",
+            c->legacy_slot, slot.exists ? "has lost WAL it needs (max_slot_wal_keep_size)" : "is gone");
+    if (stored.timeline != now.timeline) {
+        if (!check_timeline(self, &stored, &now, err))
+            return false;
+        now.slot_start = stored.slot_start;
+        return fingerprint_put(self->target, c->pipeline, self->epoch, "forward", &now, err);
+    }
+    return true;
+}
+
+bool prepare_source_end(struct pg_conn *source, struct position *out, struct error *err)
+{
+    char text[POSITION_TEXT_SIZE + 1];
+    if (!pg_query_one(
+            source,
+            "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()"
+            " ELSE pg_catalog.pg_current_wal_insert_lsn() END",
+            0, NULL, text, sizeof(text), NULL, err))
+        return false;
+    if (!position_parse(text, out) || out->kind == POSITION_NONE)
+        return error_set(err, ERROR_RETRY, "legacy: end of WAL \"%s\" makes no sense", text);
+    /* Right behind a page's header (24 bytes, 40 at a segment's start) nothing has been written yet: the end
+     * of what there is lies before it. */
+    uint64_t in_page = out->low % 8192;
+    if (in_page == 24 || in_page == 40)
+        out->low -= in_page;
+    return true;
+}

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "replicator/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "replicator/backfill.h"
+#include "replicator/indexes.h"
+#include "replicator/reread.h"
+#include "replicator/session_internal.h"
+
+enum { WAIT_MS = 500 };
+
+void session_wake(void *context)
+{
+    struct session *self = context;
+    pthread_mutex_lock(&self->wake_mutex);
+    self->woken = true;
+    pthread_cond_signal(&self->wake_cond);
+    pthread_mutex_unlock(&self->wake_mutex);
+    self->o.changed(self->o.context);
+}
+
+/* A failed part ends long work of the runner's thread too. */
+static void part_changed(void *context)
+{
+    struct session *self = context;
+    struct error err;
+    if (self->steward && !steward_ok(self->steward, &err))
+        atomic_store(self->o.cancel, true);
+    session_wake(self);
+}
+
+static bool parts_ok(struct session *self, struct error *err)
+{
+    if (!steward_ok(self->steward, err))
+        return false;
+    if (self->stream && stream_look(self->stream).failed) {
+        stream_error(self->stream, err);
+        return false;
+    }
+    if (atomic_load(self->o.cancel))
+        return error_set(err, ERROR_CANCELED, "stopped");
+    return true;
+}
+
+bool session_wait(struct session *self, int ms, struct error *err)
+{
+    struct timespec ts;
+    int64_t until = clock_ms() + ms;
+    ts.tv_sec = until / 1000;
+    ts.tv_nsec = until % 1000 * 1000000;
+    pthread_mutex_lock(&self->wake_mutex);
+    if (!self->woken)
+        pthread_cond_timedwait(&self->wake_cond, &self->wake_mutex, &ts);
+    self->woken = false;
+    pthread_mutex_unlock(&self->wake_mutex);
+    return parts_ok(self, err);
+}
+
+static bool connect_side(struct session *self, bool source, const char *job, struct pg_conn *out,
+                         struct error *err)
+{
+    const struct config *c = self->o.config;
+    struct pg_conn_options o = {.conninfo = source ? c->legacy_conninfo : c->target_conninfo,
+                                .pipeline = c->pipeline,
+                                .job = job,
+                                .endpoint = source ? "legacy" : "target",
+                                .connect_timeout_ms = (int)c->connect_timeout_ms};
+    return pg_conn_open(out, &o, err);
+}
+
+static void init_sync(struct session *self)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&self->wake_mutex, NULL);
+    pthread_mutex_init(&self->report_mutex, NULL);
+    pthread_cond_init(&self->wake_cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+bool session_open(const struct session_options *options, struct session **out, struct error *err)
+{
+    struct session *self = mem_alloc(sizeof(*self));
+    self->o = *options;
+    init_sync(self);
+    *out = self;
+    struct steward_options s = {.config = options->config,
+                                .log = options->log,
+                                .stats = options->stats,
+                                .lease = options->lease,
+                                .changed = part_changed,
+                                .context = self};
+    self->steward = steward_start(&s);
+    if (!connect_side(self, true, "runner", &self->source, err) ||
+        !connect_side(self, false, "runner", &self->target, err) ||
+        !connect_side(self, false, "report", &self->report, err))
+        return false;
+    self->prepare = (struct prepare){.config = options->config,
+                                     .log = options->log,
+                                     .source = &self->source,
+                                     .target = &self->target,
+                                     .epoch = options->lease.epoch};
+    return true;
+}
+
+void session_close(struct session *self, bool drain, bool release)
+{
+    if (!self)
+        return;
+    session_stream_stop(self, drain);
+    steward_free(self->steward, release);
+    pg_conn_close(&self->source);
+    pg_conn_close(&self->target);
+    pg_conn_close(&self->report);
+    wish_list_free(&self->wishes);
+    prepared_free(&self->p);
+    pthread_cond_destroy(&self->wake_cond);
+    pthread_mutex_destroy(&self->wake_mutex);
+    pthread_mutex_destroy(&self->report_mutex);
+    free(self);
+}
+
+void session_cancel(struct session *self)
+{
+    atomic_store(self->o.cancel, true);
+    pg_conn_cancel(&self->source);
+    pg_conn_cancel(&self->target);
+    session_wake(self);
+}
+
+static void publish(struct session *self)
+{
+    stats_publish_tables(self->o.stats, &self->p.tables);
+    for (uint32_t i = 0; i < self->p.tables.count; i++) {
+        const struct table *t = self->p.tables.tables[i];
+        stats_reason(self->o.stats, i, t->state, self->p.reasons[i] ? self->p.reasons[i] : "");
+    }
+}
+
+bool session_prepare(struct session *self, struct error *err)
+{
+    session_stream_stop(self, true);
+    prepared_free(&self->p);
+    if (!prepare_tables(&self->prepare, &self->p, err) ||
+        !prepare_publication(&self->prepare, &self->p, err) || !prepare_slot(&self->prepare, &self->p, err) ||
+        !prepare_states(&self->prepare, &self->p, err) || !prepare_lanes(&self->prepare, &self->p, err))
+        return false;
+    if (!session_wishes_read(self, err) || !session_wishes_apply(self, err))
+        return false;
+    publish(self);
+    return self->goal.kind != POSITION_NONE || prepare_source_end(&self->source, &self->goal, err);
+}
+
+bool session_paused(const struct session *self)
+{
+    return self->paused;
+}
+
+bool session_any_stopped(const struct session *self)
+{
+    for (uint32_t i = 0; i < self->p.tables.count; i++) {
+        enum table_state s = self->p.tables.tables[i]->state;
+        if (s == TABLE_STOPPED || s == TABLE_DRIFT)
+            return true;
+    }
+    return false;
+}
+
+static enum session_next check_wishes(struct session *self, struct error *err)
+{
+    unsigned now = steward_wishes(self->steward);
+    if (now == self->wishes_seen)
+        return SESSION_ON;
+    self->wishes_seen = now;
+    if (!session_wishes_read(self, err))
+        return SESSION_FAILED;
+    return session_wishes_differ(self) ? SESSION_AGAIN : SESSION_ON;
+}
+
+/* The tables to copy; *others: is anything else there that streams? */
+static struct table **to_copy(struct session *self, uint32_t *count, bool *others)
+{
+    struct table **list = mem_alloc(self->p.tables.count * sizeof(struct table *));
+    *count = 0;
+    *others = false;
+    for (uint32_t i = 0; i < self->p.tables.count; i++) {
+        struct table *t = self->p.tables.tables[i];
+        bool wanted = t->state == TABLE_INIT || t->state == TABLE_BACKFILL;
+        if (!wanted)
+            *others = true;
+        else if (!wish_paused(&self->wishes, t->group, t->from))
+            list[(*count)++] = t;
+    }
+    return list;
+}
+
+static bool copy_tables(struct session *self, struct table **list, uint32_t count, struct error *err)
+{
+    const struct config *c = self->o.config;
+    int64_t epoch = self->o.lease.epoch;
+    struct backfill_options o = {.config = c,
+                                 .log = self->o.log,
+                                 .stats = self->o.stats,
+                                 .epoch = epoch,
+                                 .tables = list,
+                                 .table_count = count,
+                                 .binary = self->p.binary,
+                                 .rate_limit = self->o.rate_limit,
+                                 .cancel = self->o.cancel};
+    if (c->backfill_indexes == INDEXES_DEFER &&
+        !indexes_defer(&self->target, c->pipeline, epoch, list, count, err))
+        return false;
+    if (!backfill_run(&o, err))
+        return false;
+    if (!indexes_restore(c, self->o.log, epoch, INDEXES_KEYS, list, count, c->backfill_workers,
+                         self->o.cancel, err))
+        return false;
+    return prepare_source_end(&self->source, &self->goal, err);
+}
+
+/* Copying beside a running stream works on images of the tables: their changes stay parked until all is
+ * copied. */
+static bool copy_beside(struct session *self, struct table **list, uint32_t count, struct error *err)
+{
+    struct table *images = mem_alloc(count * sizeof(*images));
+    for (uint32_t i = 0; i < count; i++) {
+        images[i] = *list[i];
+        images[i].copied_snapshot = NULL;
+        list[i] = &images[i];
+    }
+    bool ok = copy_tables(self, list, count, err);
+    for (uint32_t i = 0; i < count; i++)
+        free(images[i].copied_snapshot);
+    free(images);
+    return ok;
+}
+
+enum session_next session_backfill(struct session *self, struct error *err)
+{
+    uint32_t count;
+    bool others;
+    struct table **list = to_copy(self, &count, &others);
+    enum session_next next = SESSION_ON;
+    if (count) {
+        bool ok = !others || session_stream_start(self, err);
+        ok = ok && (others ? copy_beside(self, list, count, err) : copy_tables(self, list, count, err));
+        next = !ok ? SESSION_FAILED : others ? SESSION_AGAIN : SESSION_ON;
+        struct error why;
+        if (!ok && err->kind == ERROR_CANCELED && !parts_ok(self, &why))
+            *err = why;
+    }
+    free(list);
+    return next;
+}
+
+static bool any_in(const struct session *self, enum table_state state)
+{
+    for (uint32_t i = 0; i < self->p.tables.count; i++) {
+        if (self->p.tables.tables[i]->state == state)
+            return true;
+    }
+    return false;
+}
+
+/* Until the stream has applied everything up to there, or something else is to be done. */
+static enum session_next pass(struct session *self, struct position goal, struct error *err)
+{
+    for (;;) {
+        enum session_next next = check_wishes(self, err);
+        if (next != SESSION_ON)
+            return next;
+        if (position_compare(stream_look(self->stream).applied, goal) >= 0)
+            return SESSION_ON;
+        if (!session_wait(self, WAIT_MS, err))
+            return SESSION_FAILED;
+    }
+}
+
+static bool meet(struct session *self, struct error *err)
+{
+    stream_meet(self->stream);
+    while (!stream_look(self->stream).met) {
+        if (!session_wait(self, WAIT_MS, err))
+            return false;
+    }
+    return true;
+}
+
+static enum session_next catch_up(struct session *self, struct error *err)
+{
+    struct position past = self->goal;
+    for (;;) {
+        uint64_t count = 0;
+        enum session_next next = pass(self, past, err);
+        if (next != SESSION_ON)
+            return next;
+        if (!meet(self, err) || !reread_run(&self->source, &self->target, self->o.config->pipeline,
+                                            self->o.lease.epoch, &self->p.tables, &count, &past, err))
+            return SESSION_FAILED;
+        if (count == 0)
+            return SESSION_ON;
+        log_info(self->o.log, "%llu row(s) read again from the legacy side", (unsigned long long)count);
+        stream_release(self->stream);
+    }
+}
+
+enum session_next session_catch_up(struct session *self, struct error *err)
+{
+    bool pending;
+    if (!session_stream_start(self, err) ||
+        !indexes_pending(&self->target, self->o.config->pipeline, &pending, err))
+        return SESSION_FAILED;
+    if (!any_in(self, TABLE_CATCHUP) && !pending)
+        return SESSION_ON;
+    return catch_up(self, err);
+}
+
+static bool finish_tables(struct session *self, struct error *err)
+{
+    for (uint32_t i = 0; i < self->p.tables.count; i++) {
+        struct table *t = self->p.tables.tables[i];
+        if (t->state != TABLE_CATCHUP)
+            continue;
+        t->state = TABLE_STREAMING;
+        free(t->copied_snapshot);
+        t->copied_snapshot = NULL;
+        if (!store_table_state_put(&self->target, self->o.config->pipeline, self->o.lease.epoch, t, NULL,
+                                   err))
+            return false;
+        stats_reason(self->o.stats, t->id, TABLE_STREAMING, "");
+    }
+    return true;
+}
+
+enum session_next session_finish(struct session *self, struct error *err)
+{
+    const struct config *c = self->o.config;
+    if (!stream_look(self->stream).met)
+        return SESSION_ON;
+    if (!indexes_restore(c, self->o.log, self->o.lease.epoch, INDEXES_ALL, self->p.tables.tables,
+                         self->p.tables.count, c->backfill_workers, self->o.cancel, err) ||
+        !finish_tables(self, err))
+        return SESSION_FAILED;
+    stream_release(self->stream);
+    return SESSION_ON;
+}
+
+enum session_next session_follow(struct session *self, bool until_end, struct error *err)
+{
+    if (until_end)
+        stream_hurry(self->stream);
+    for (;;) {
+        enum session_next next = check_wishes(self, err);
+        if (next != SESSION_ON)
+            return next;
+        if (until_end && position_compare(stream_look(self->stream).confirmed, self->goal) >= 0)
+            return SESSION_DONE;
+        if (!session_wait(self, until_end ? 20 : WAIT_MS, err))
+            return SESSION_FAILED;
+    }
+}
+
+enum session_next session_idle(struct session *self, struct error *err)
+{
+    session_stream_stop(self, true);
+    for (;;) {
+        enum session_next next = check_wishes(self, err);
+        if (next != SESSION_ON)
+            return next;
+        if (!session_wait(self, WAIT_MS, err))
+            return SESSION_FAILED;
+    }
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * What the session's own files share; nobody else includes this.
+ */
+#ifndef REPLICATOR_SESSION_INTERNAL_H
+#define REPLICATOR_SESSION_INTERNAL_H
+
+#include <pthread.h>
+
+#include "pgsql/pg_sink.h"
+#include "replicator/prepare.h"
+#include "replicator/session.h"
+#include "replicator/steward.h"
+#include "replicator/stream.h"
+#include "state/wish.h"
+
+struct session {
+    struct session_options o;
+    struct pg_conn source;
+    struct pg_conn target;
+    struct prepare prepare;
+    struct prepared p;
+    struct steward *steward;
+    struct stream *stream; /* NULL: none runs */
+    struct position goal;  /* the source's end as read after the last copy, or at the start */
+    bool paused;
+    unsigned wishes_seen;
+    struct wish_list wishes;
+
+    pthread_mutex_t wake_mutex;
+    pthread_cond_t wake_cond;
+    bool woken;
+
+    /* Lanes and capture report stopped tables over a connection of their own. */
+    pthread_mutex_t report_mutex;
+    struct pg_conn report;
+};
+
+/* Sleeps until woken or for `ms`. False (err) when a part has failed or the end is wanted. */
+MUST_CHECK bool session_wait(struct session *self, int ms, struct error *err);
+/* Any thread. */
+void session_wake(void *session);
+
+/* session_stream.c */
+MUST_CHECK bool session_stream_start(struct session *self, struct error *err);
+void session_stream_stop(struct session *self, bool drain);
+
+/* session_wishes.c */
+MUST_CHECK bool session_wishes_read(struct session *self, struct error *err);
+/* Do the wishes read last ask for another state than the tables have? */
+bool session_wishes_differ(const struct session *self);
+/* Carries them out; no stream runs. Those that need sinks are left for session_wishes_sinks. */
+MUST_CHECK bool session_wishes_apply(struct session *self, struct error *err);
+MUST_CHECK bool session_wishes_sinks(struct session *self, struct sink **sinks, struct error *err);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * The operator's wishes (state/wish.h), carried out between two streams.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "pgsql/pg_sink.h"
+#include "replicator/backfill.h"
+#include "replicator/session_internal.h"
+
+bool session_wishes_read(struct session *self, struct error *err)
+{
+    struct wish_list list = {0};
+    if (!wish_read(&self->target, self->o.config->pipeline, &list, err))
+        return false;
+    wish_list_free(&self->wishes);
+    self->wishes = list;
+    return true;
+}
+
+static bool streams(const struct table *t)
+{
+    return t->state == TABLE_STREAMING || t->state == TABLE_CATCHUP;
+}
+
+static bool table_differs(const struct session *self, const struct table *t)
+{
+    bool paused = wish_paused(&self->wishes, t->group, t->from);
+    return (paused && streams(t)) || (!paused && t->state == TABLE_PAUSED) ||
+           wish_is_true(&self->wishes, "table", t->from, "recopy") ||
+           wish_is_true(&self->wishes, "table", t->from, "resume");
+}
+
+bool session_wishes_differ(const struct session *self)
+{
+    if (wish_is_true(&self->wishes, "pipeline", NULL, "paused") != self->paused)
+        return true;
+    if (self->paused)
+        return false;
+    if (wish_find(&self->wishes, "quarantine", "retry") || wish_find(&self->wishes, "quarantine", "skip"))
+        return true;
+    for (uint32_t i = 0; i < self->p.tables.count; i++) {
+        if (table_differs(self, self->p.tables.tables[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool put_state(struct session *self, struct table *t, enum table_state state, const char *reason,
+                      struct error *err)
+{
+    struct log_fields fields = {.table = t->from};
+    log_write(self->o.log, LOG_LEVEL_INFO, &fields, "%s -> %s: %s", table_state_name(t->state),
+              table_state_name(state), reason);
+    t->state = state;
+    free(self->p.reasons[t->id]);
+    self->p.reasons[t->id] = NULL;
+    return store_table_state_put(&self->target, self->o.config->pipeline, self->o.lease.epoch, t, reason,
+                                 err);
+}
+
+static bool table_wish_done(struct session *self, const struct table *t, const char *key, struct error *err)
+{
+    struct buffer object = {0};
+    buffer_printf(&object, "table:%s", t->from);
+    const struct wish *w = wish_find(&self->wishes, buffer_text(&object), key);
+    bool ok = !w || wish_done(&self->target, self->o.config->pipeline, w, err);
+    buffer_free(&object);
+    return ok;
+}
+
+/* Was the whole table copied once? Then it may catch up; else the copy goes on. */
+static bool was_copied(struct session *self, const struct table *t, bool *copied, struct error *err)
+{
+    char text[8];
+    const char *params[] = {self->o.config->pipeline, t->from};
+    if (!pg_query_one(&self->target,
+                      "SELECT (count(*) FILTER (WHERE high IS NULL) > 0"
+                      " AND count(*) FILTER (WHERE state = 'planned') = 0)::text"
+                      " FROM crossfade.chunk WHERE pipeline = $1 AND table_name = $2",
+                      2, params, text, sizeof(text), NULL, err))
+        return false;
+    *copied = strcmp(text, "true") == 0;
+    return true;
+}
+
+static bool back_to_work(struct session *self, struct table *t, const char *why, struct error *err)
+{
+    bool copied;
+    return was_copied(self, t, &copied, err) &&
+           put_state(self, t, copied ? TABLE_CATCHUP : TABLE_BACKFILL, why, err);
+}
+
+static bool apply_table(struct session *self, struct table *t, struct error *err)
+{
+    bool paused = wish_paused(&self->wishes, t->group, t->from);
+    if (wish_is_true(&self->wishes, "table", t->from, "recopy")) {
+        if (!backfill_forget(&self->target, self->o.config->pipeline, self->o.lease.epoch, t, err) ||
+            !put_state(self, t, TABLE_BACKFILL, "copied anew, as asked", err) ||
+            !table_wish_done(self, t, "recopy", err))
+            return false;
+        self->p.has_parked[t->id] = 0;
+        self->goal = (struct position){.kind = POSITION_NONE};
+    }
+    if (wish_is_true(&self->wishes, "table", t->from, "resume")) {
+        bool stopped = t->state == TABLE_DRIFT || t->state == TABLE_STOPPED;
+        if ((stopped && !back_to_work(self, t, "resumed, as asked", err)) ||
+            !table_wish_done(self, t, "resume", err))
+            return false;
+    }
+    if (paused && streams(t))
+        return put_state(self, t, TABLE_PAUSED, "paused, as asked", err);
+    if (!paused && t->state == TABLE_PAUSED)
+        return back_to_work(self, t, "no longer paused", err);
+    return true;
+}
+
+bool session_wishes_apply(struct session *self, struct error *err)
+{
+    self->paused = wish_is_true(&self->wishes, "pipeline", NULL, "paused");
+    self->o.stats->paused = self->paused;
+    for (uint32_t i = 0; i < self->p.tables.count && !self->paused; i++) {
+        if (!apply_table(self, self->p.tables.tables[i], err))
+            return false;
+    }
+    return true;
+}
+
+bool session_wishes_sinks(struct session *self, struct sink **sinks, struct error *err)
+{
+    static const char *const keys[] = {"retry", "skip"};
+    for (int k = 0; k < 2; k++) {
+        const struct wish *w = wish_find(&self->wishes, "quarantine", keys[k]);
+        if (!w)
+            continue;
+        int64_t *ids = NULL;
+        int count = wish_ids(w, &ids);
+        bool ok = true;
+        for (int lane = 0; lane < self->p.lane_count && ok && count > 0; lane++)
+            ok = k == 0 ? pg_sink_retry_quarantine(sinks[lane], ids, (size_t)count, err)
+                        : pg_sink_skip_quarantine(sinks[lane], ids, (size_t)count, err);
+        free(ids);
+        if (!ok || !wish_done(&self->target, self->o.config->pipeline, w, err))
+            return false;
+    }
+    return true;
+}
