@@ -1,1 +1,5 @@
-# files of bench
+# Speed and memory, side by side with what else there is: bench/run --help
+EXTRA_DIST += bench/run
+bench: all
+	CROSSFADE_BUILD='$(abs_top_builddir)' $(srcdir)/bench/run
+.PHONY: bench

@@ -1,2 +1,36 @@
 include tests/unit/local.mk
 include tests/fuzz/local.mk
+
+# Checks of the tree; each exits 77 where its tool is not installed.
+CHECKS = \
+	tests/check_format.sh \
+	tests/check_headers.sh \
+	tests/check_layers.sh \
+	tests/check_man.sh \
+	tests/check_shell.sh \
+	tests/check_unit.sh
+TESTS += $(CHECKS)
+AM_TESTS_ENVIRONMENT = CC='$(CC)'; CHECK_CPPFLAGS='$(LIBPQ_CFLAGS) $(LIBEVENT_CFLAGS) $(CJSON_CFLAGS) $(HIREDIS_CFLAGS) $(SYSTEMD_CFLAGS)'; \
+	export CC CHECK_CPPFLAGS;
+EXTRA_DIST += $(CHECKS) \
+	tests/check_full.sh \
+	tests/pg_versions.sh \
+	tests/scenario/conftest.py \
+	tests/scenario/lib/__init__.py \
+	tests/scenario/lib/compare.py \
+	tests/scenario/lib/load.py \
+	tests/scenario/lib/pipeline.py \
+	tests/scenario/lib/postgres.py \
+	tests/scenario/lib/process.py \
+	tests/scenario/lib/proxy.py \
+	tests/scenario/lib/redis_server.py \
+	tests/scenario/lib/replicator.py \
+	tests/scenario/test_move.py
+
+# Programs against real servers; PYTEST_ARGS='-k name' picks some.
+check-scenarios: all $(check_PROGRAMS)
+	CROSSFADE_BUILD='$(abs_top_builddir)' /usr/bin/python3 -m pytest -p no:cacheprovider -q '$(srcdir)/tests/scenario' $(PYTEST_ARGS)
+# Everything, hours: other compilers and sanitizers, valgrind, coverage, PostgreSQL 10 to 18.
+check-full:
+	$(srcdir)/tests/check_full.sh
+.PHONY: check-scenarios check-full

@@ -57,7 +57,8 @@ class Replicator:
     def start(self, *args):
         assert not self.running
         self.killed = False
-        self.process = spawn([program("crossfade-replicator"), "-c", self.config_path, *self.args, *args],
+        wrap = os.environ.get("CROSSFADE_WRAP", "").split()
+        self.process = spawn([*wrap, program("crossfade-replicator"), "-c", self.config_path, *self.args, *args],
                              self.log_path, env=environment(self.env))
         return self
 
