@@ -187,7 +187,7 @@ static bool read_relations(struct reader *self)
         " has_table_privilege(c.oid, 'INSERT'), has_table_privilege(c.oid, 'UPDATE'),"
         " has_table_privilege(c.oid, 'DELETE'), has_table_privilege(c.oid, 'TRUNCATE')"
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE" OURS
-        " ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"");
+        " ORDER BY n.nspname::text COLLATE \"C\", c.relname::text COLLATE \"C\"");
     if (!r)
         return false;
     struct pg_catalog *out = self->out;
@@ -330,7 +330,7 @@ static bool read_indexes(struct reader *self)
         " x.indisreplident, x.indpred IS NOT NULL, NOT x.indimmediate, x.indisvalid AND x.indisready"
         " FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid JOIN pg_class i ON i.oid = x.indexrelid"
         " JOIN pg_namespace n ON n.oid = i.relnamespace WHERE" OURS
-        " ORDER BY x.indrelid, NOT x.indisprimary, x.%s, i.relname COLLATE \"C\"",
+        " ORDER BY x.indrelid, NOT x.indisprimary, x.%s, i.relname::text COLLATE \"C\"",
         self->conn->version >= 110000 ? "indnkeyatts" : "indnatts",
         self->conn->version >= 110000 ? "indnkeyatts" : "indnatts");
     PGresult *r = query(self, buffer_text(&sql));
