@@ -16,25 +16,28 @@
 #include "model/batch.h"
 
 enum net_op {
-    NET_DELETE,  /* by key */
-    NET_UPDATE,  /* by key, the columns of `mask` */
-    NET_INSERT,  /* the row must not be there */
-    NET_UPSERT,  /* CONVERGE only: insert or overwrite, by key */
-    NET_EXACT    /* one change, as it came: key change, TRUNCATE, keyless, key not hashable */
+    NET_DELETE, /* by key */
+    NET_UPDATE, /* by key, the columns of `mask` */
+    NET_INSERT, /* the row must not be there */
+    NET_UPSERT, /* CONVERGE only: insert or overwrite, by key */
+    NET_EXACT   /* one change, as it came: key change, TRUNCATE, keyless, key not hashable. Those of one
+                   TRUNCATE   statement (truncate_group) are adjacent */
 };
 
 /* One row of a set. `key` and `row` have table->column_count values (key: only key columns matter). */
 struct net_row {
     const struct value *key;
     const struct value *row; /* NULL for NET_DELETE */
-    const struct change *last; /* the last change that made it: for messages */
+    const struct change
+        *last; /* the last change that made it: for messages; of a key change it may have the other key */
 };
 
 /* One step: rows of one table, one operation and one column set; or one exact change. */
 struct net_step {
     struct table *table;
     enum net_op op;
-    const uint64_t *mask; /* NET_UPDATE/INSERT/UPSERT: bit i = column i provided; (column_count+63)/64 words */
+    const uint64_t
+        *mask; /* NET_UPDATE/INSERT/UPSERT: bit i = column i provided; (column_count+63)/64 words */
     struct net_row *rows; /* sorted by key bytes (hazard 28) */
     size_t count;
     const struct change *exact; /* NET_EXACT */
@@ -51,7 +54,7 @@ struct compact_options {
 
 /* Plans changes [first, first+count) of the batch. A table in TABLE_CATCHUP is planned to CONVERGE, every
  * other as STREAMING. Changes of parked tables must have been taken out by the caller: `skip` (may be NULL)
- * has one byte a change, nonzero = leave out. The plan lives in `arena`. */
+ * has one byte a change, skip[0] for the change `first`, nonzero = leave out. The plan lives in `arena`. */
 struct net_plan compact(const struct batch *batch, size_t first, size_t count, const unsigned char *skip,
                         const struct compact_options *options, struct arena *arena);
 

@@ -1,7 +1,10 @@
 libcrossfade_a_SOURCES += \
 	src/model/batch.c src/model/batch.h \
 	src/model/change.c src/model/change.h \
-	src/model/compact.h \
+	src/model/compact.c src/model/compact.h \
+	src/model/compact_merge.c src/model/compact_part.h \
+	src/model/compact_sets.c \
+	src/model/compact_sort.c \
 	src/model/config.c src/model/config.h src/model/config_internal.h \
 	src/model/config_diff.c \
 	src/model/config_endpoint.c \

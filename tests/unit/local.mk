@@ -1,6 +1,9 @@
 # cmocka tests, one program a noun: tests/unit/<noun>_test.c
 UNIT_LDADD = libcrossfade.a $(CMOCKA_LIBS) $(LIBPQ_LIBS) $(CJSON_LIBS) $(SYSTEMD_LIBS)
 UNIT_TESTS =
+UNIT_TESTS += tests/unit/compact_test
+tests_unit_compact_test_SOURCES = tests/unit/compact_test.c
+tests_unit_compact_test_LDADD = $(UNIT_LDADD)
 UNIT_TESTS += tests/unit/lease_test
 tests_unit_lease_test_SOURCES = tests/unit/lease_test.c
 tests_unit_lease_test_LDADD = $(UNIT_LDADD)
