@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * One mutex guards who has ended, the first error and the registered connections; a connection is closed
+ * under it, so that an interrupt never meets a freed one. Members don't look at the cancel flag: `stop` is
+ * theirs.
+ */
+#include "replicator/crew.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/mem.h"
+
+enum { WATCH_MS = 100 };
+
+struct crew_member {
+    struct crew *crew;
+    pthread_t thread;
+    int number;
+    struct pg_conn *conns[2];
+};
+
+struct crew {
+    pthread_mutex_t mutex;
+    pthread_cond_t ended;
+    crew_work *work;
+    void *context;
+    struct crew_member *members;
+    int count;
+    int running;
+    _Atomic bool stop;
+    bool failed;
+    struct error err; /* the first failure */
+};
+
+int crew_number(const struct crew_member *self)
+{
+    return self->number;
+}
+
+bool crew_stopping(const struct crew_member *self)
+{
+    return atomic_load_explicit(&self->crew->stop, memory_order_relaxed);
+}
+
+bool crew_open(struct crew_member *self, int slot, struct pg_conn *conn,
+               const struct pg_conn_options *options, struct error *err)
+{
+    if (!pg_conn_open(conn, options, err))
+        return false;
+    pthread_mutex_lock(&self->crew->mutex);
+    self->conns[slot] = conn;
+    pthread_mutex_unlock(&self->crew->mutex);
+    return true;
+}
+
+void crew_close(struct crew_member *self, int slot, struct pg_conn *conn)
+{
+    pthread_mutex_lock(&self->crew->mutex);
+    self->conns[slot] = NULL;
+    pg_conn_close(conn);
+    pthread_mutex_unlock(&self->crew->mutex);
+}
+
+static void *member_main(void *arg)
+{
+    struct crew_member *self = arg;
+    struct crew *crew = self->crew;
+    struct error err = {0};
+    bool ok = crew->work(crew->context, self, &err);
+    pthread_mutex_lock(&crew->mutex);
+    assert(!self->conns[0] && !self->conns[1]);
+    if (!ok && !crew->failed && !atomic_load(&crew->stop)) {
+        crew->failed = true;
+        crew->err = err;
+        atomic_store(&crew->stop, true);
+    }
+    crew->running--;
+    pthread_cond_signal(&crew->ended);
+    pthread_mutex_unlock(&crew->mutex);
+    return NULL;
+}
+
+static struct timespec in_ms(int ms)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_nsec += (long)ms * 1000000L;
+    t.tv_sec += t.tv_nsec / 1000000000L;
+    t.tv_nsec %= 1000000000L;
+    return t;
+}
+
+/* Under the mutex. A statement may begin just after its connection was interrupted: hence again and again. */
+static void interrupt(struct crew *crew)
+{
+    for (int i = 0; i < crew->count; i++)
+        for (int slot = 0; slot < 2; slot++)
+            if (crew->members[i].conns[slot])
+                pg_conn_cancel(crew->members[i].conns[slot]);
+}
+
+static void watch(struct crew *crew, _Atomic bool *cancel)
+{
+    pthread_mutex_lock(&crew->mutex);
+    while (crew->running > 0) {
+        struct timespec until = in_ms(WATCH_MS);
+        int rc = pthread_cond_timedwait(&crew->ended, &crew->mutex, &until);
+        assert(rc == 0 || rc == ETIMEDOUT);
+        if (cancel && atomic_load(cancel))
+            atomic_store(&crew->stop, true);
+        if (rc == ETIMEDOUT && atomic_load(&crew->stop))
+            interrupt(crew);
+    }
+    pthread_mutex_unlock(&crew->mutex);
+}
+
+static void init(struct crew *crew)
+{
+    pthread_condattr_t attr;
+    pthread_mutex_init(&crew->mutex, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&crew->ended, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+bool crew_run(int count, crew_work *work, void *context, _Atomic bool *cancel, struct error *err)
+{
+    assert(count > 0);
+    struct crew crew = {.work = work, .context = context, .count = count, .running = count};
+    init(&crew);
+    crew.members = mem_alloc((size_t)count * sizeof(*crew.members));
+    for (int i = 0; i < count; i++) {
+        struct crew_member *m = &crew.members[i];
+        m->crew = &crew;
+        m->number = i;
+        int rc = pthread_create(&m->thread, NULL, member_main, m);
+        assert(rc == 0);
+    }
+    watch(&crew, cancel);
+    for (int i = 0; i < count; i++)
+        pthread_join(crew.members[i].thread, NULL);
+    bool ok = !crew.failed;
+    if (!ok)
+        *err = crew.err;
+    if (cancel && atomic_load(cancel))
+        ok = error_set(err, ERROR_CANCELED, "stopped");
+    free(crew.members);
+    pthread_cond_destroy(&crew.ended);
+    pthread_mutex_destroy(&crew.mutex);
+    return ok;
+}
