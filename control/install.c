@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include <string.h>
+
+#include "control/command.h"
+#include "pgsql/sql.h"
+#include "state/schema.h"
+
+/* The role that the replicator connects as, from its conninfo. False if that does not name one. */
+static bool conninfo_user(const char *conninfo, struct buffer *out)
+{
+    PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+    for (PQconninfoOption *o = options; o && o->keyword; o++) {
+        if (strcmp(o->keyword, "user") == 0 && o->val)
+            buffer_puts(out, o->val);
+    }
+    PQconninfoFree(options);
+    return out->length > 0;
+}
+
+static int print_install(const struct context *context)
+{
+    struct buffer role = {0}, grants = {0};
+    fprintf(context->out,
+            "-- To be run in the target, by a role that may create schemas there.\nBEGIN;\n%s\n",
+            schema_sql());
+    if (!conninfo_user(context->config->target_conninfo, &role))
+        buffer_puts(&role, "the replicator's role");
+    fputs("-- Only where somebody else than the replicator's own role has run this:\n", context->out);
+    schema_grants(&grants, buffer_text(&role));
+    fprintf(context->out, "%sCOMMIT;\n", buffer_text(&grants));
+    buffer_free(&role);
+    buffer_free(&grants);
+    return EXIT_GOOD;
+}
+
+int command_install(const struct context *context)
+{
+    struct pg_conn target = {0};
+    struct error err = {0};
+    int before = 0;
+    if (context->options.print)
+        return print_install(context);
+    if (!session_target_bare(context->config, &target, &err))
+        return command_fail(&err);
+    bool ok = schema_version(&target, &before, &err) && schema_install(&target, &err);
+    int status = EXIT_GOOD;
+    if (ok)
+        fprintf(context->out, "schema crossfade version %d %s in %s\n", SCHEMA_VERSION,
+                before == SCHEMA_VERSION ? "was already" : "is now", target.where);
+    else {
+        status = command_fail(&err);
+        if (strcmp(err.code, "42501") == 0)
+            fputs("crossfade: a role that may can run what `crossfade install --print` prints\n", stderr);
+    }
+    pg_conn_close(&target);
+    return status;
+}

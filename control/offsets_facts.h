@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * Everything by which a start decides where to go on, and the decision in words. The decision is pure; it
+ * says what the replicator's own checks (prepare_slot, logical_source_open) would find.
+ */
+#ifndef CONTROL_OFFSETS_FACTS_H
+#define CONTROL_OFFSETS_FACTS_H
+
+#include "base/buffer.h"
+#include "state/store.h"
+
+struct slot_facts {
+    bool exists;
+    bool active;
+    bool lost;
+    char plugin[64];
+    struct position confirmed;
+    struct position restart;
+};
+
+struct offsets_facts {
+    char holder[160]; /* of a fresh lease; empty: none */
+    int64_t epoch;
+    struct store_progress *lanes;
+    int lane_count;
+    struct fingerprint stored;
+    bool has_stored;
+
+    char source_error[400]; /* not empty: the source could not be asked, and what follows is unknown */
+    struct fingerprint now;
+    struct slot_facts slot;
+    struct position source_end;
+};
+
+enum offsets_decision {
+    OFFSETS_FIRST,   /* nothing stored: publication, slot, copy */
+    OFFSETS_RESUME,  /* from the slowest lane's position */
+    OFFSETS_STANDBY, /* as OFFSETS_RESUME, once the holder's lease has expired */
+    OFFSETS_WAIT,    /* the source can't be reached: tries again */
+    OFFSETS_REFUSE   /* exit 4 */
+};
+
+enum offsets_decision offsets_decide(const struct offsets_facts *facts, struct buffer *words);
+const char *offsets_decision_name(enum offsets_decision decision);
+
+/* Where the slowest lane stands; POSITION_NONE if there is none. */
+struct position offsets_lowest(const struct offsets_facts *facts);
+
+#endif

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "control/status_sql.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "control/command.h"
+#include "control/redis.h"
+#include "model/table.h"
+#include "state/store.h"
+
+/* "students" in the config is "public.students" to the replicator. */
+static bool same_table(const char *written, const char *from)
+{
+    return strcmp(written, from) == 0 || (strncmp(from, "public.", 7) == 0 && strcmp(written, from + 7) == 0);
+}
+
+static const char *group_of(const struct config *config, const char *from)
+{
+    for (int i = 0; i < config->table_count; i++) {
+        if (config->tables[i].group && same_table(config->tables[i].from, from))
+            return config->tables[i].group;
+    }
+    for (int g = 0; g < config->group_count; g++) {
+        for (int i = 0; i < config->groups[g].table_count; i++) {
+            if (same_table(config->groups[g].tables[i], from))
+                return config->groups[g].name;
+        }
+    }
+    return "default";
+}
+
+static const char *target_of(const struct config *config, const char *from)
+{
+    for (int i = 0; i < config->table_count; i++) {
+        if (config->tables[i].to && same_table(config->tables[i].from, from))
+            return config->tables[i].to;
+    }
+    return NULL;
+}
+
+static const char tables_sql[] =
+    "SELECT substr(s.object, 7), s.value ->> 'state', s.value ->> 'reason', coalesce(c.rows, 0), "
+    "coalesce(q.n, 0),"
+    " coalesce(p.n, 0) FROM crossfade.state s"
+    " LEFT JOIN (SELECT table_name, sum(rows) AS rows FROM crossfade.chunk WHERE pipeline = $1 AND state = "
+    "'done'"
+    "  GROUP BY 1) c ON c.table_name = substr(s.object, 7)"
+    " LEFT JOIN (SELECT table_name, count(*) AS n FROM crossfade.quarantine WHERE pipeline = $1 GROUP BY 1) q"
+    "  ON q.table_name = substr(s.object, 7)"
+    " LEFT JOIN (SELECT table_name, count(*) AS n FROM crossfade.parked WHERE pipeline = $1 GROUP BY 1) p"
+    "  ON p.table_name = substr(s.object, 7)"
+    " WHERE s.pipeline = $1 AND s.key = 'state' AND left(s.object, 6) = 'table:' ORDER BY 1";
+
+static void add_text(cJSON *object, const char *name, const char *text)
+{
+    cJSON_AddItemToObject(object, name, text ? cJSON_CreateString(text) : cJSON_CreateNull());
+}
+
+static cJSON *find_group(cJSON *groups, const char *name)
+{
+    for (cJSON *g = groups->child; g; g = g->next) {
+        if (strcmp(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(g, "name")), name) == 0)
+            return g;
+    }
+    cJSON *g = cJSON_CreateObject();
+    cJSON_AddStringToObject(g, "name", name);
+    cJSON_AddStringToObject(g, "state", "streaming");
+    cJSON_AddStringToObject(g, "live", "legacy");
+    cJSON_AddBoolToObject(g, "frozen", false);
+    cJSON_AddArrayToObject(g, "tables");
+    cJSON_AddItemToArray(groups, g);
+    return g;
+}
+
+/* A group is as far as the table that is least far; drift and the like show at their table. */
+static void hold_group_back(cJSON *group, const char *state)
+{
+    enum table_state table, now;
+    cJSON *shown = cJSON_GetObjectItemCaseSensitive(group, "state");
+    if (table_state_parse(state, &table) && table_state_parse(shown->valuestring, &now) && table < now)
+        cJSON_SetValuestring(shown, state);
+}
+
+static void add_table(const struct config *config, cJSON *groups, const PGresult *r, int i)
+{
+    const char *from = PQgetvalue(r, i, 0);
+    const char *to = target_of(config, from);
+    cJSON *group = find_group(groups, group_of(config, from));
+    cJSON *t = cJSON_CreateObject();
+    cJSON_AddStringToObject(t, "from", from);
+    cJSON_AddStringToObject(t, "to", to ? to : from);
+    cJSON_AddStringToObject(t, "state", PQgetvalue(r, i, 1));
+    add_text(t, "reason", PQgetisnull(r, i, 2) ? NULL : PQgetvalue(r, i, 2));
+    cJSON_AddStringToObject(t, "rows_copied", PQgetvalue(r, i, 3));
+    add_text(t, "rows_total", NULL);
+    add_text(t, "eta_s", NULL);
+    add_text(t, "rate_rows_s", NULL);
+    cJSON_AddStringToObject(t, "quarantined", PQgetvalue(r, i, 4));
+    cJSON_AddStringToObject(t, "parked", PQgetvalue(r, i, 5));
+    add_text(t, "conflicts", NULL);
+    cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(group, "tables"), t);
+    hold_group_back(group, PQgetvalue(r, i, 1));
+}
+
+static bool add_groups(const struct config *config, struct pg_conn *target, cJSON *out, struct error *err)
+{
+    const char *params[] = {config->pipeline};
+    cJSON *groups = cJSON_AddArrayToObject(out, "groups");
+    PGresult *r = pg_query(target, tables_sql, 1, params, err);
+    if (!r)
+        return error_prefix(err, "reading the tables' states");
+    for (int i = 0; i < PQntuples(r); i++)
+        add_table(config, groups, r, i);
+    PQclear(r);
+    return true;
+}
+
+/* Where the source stands and what its slot has confirmed; nothing if it can't be asked. */
+static void ask_source(const struct config *config, struct position *end, struct position *confirmed)
+{
+    struct pg_conn source = {0};
+    struct error err = {0};
+    const char *params[] = {config->legacy_slot};
+    if (config->legacy_kind != LEGACY_POSTGRESQL || !session_legacy(config, &source, &err))
+        return;
+    PGresult *r = pg_query(&source,
+                           "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
+                           " ELSE pg_current_wal_insert_lsn() END, (SELECT confirmed_flush_lsn"
+                           " FROM pg_catalog.pg_replication_slots WHERE slot_name = $1)",
+                           1, params, &err);
+    if (r && (!position_parse(PQgetvalue(r, 0, 0), end) || !position_parse(PQgetvalue(r, 0, 1), confirmed)))
+        *end = *confirmed = (struct position){0};
+    PQclear(r);
+    pg_conn_close(&source);
+}
+
+static void add_position(cJSON *object, const char *name, struct position p)
+{
+    char text[POSITION_TEXT_SIZE];
+    add_text(object, name, p.kind == POSITION_NONE ? NULL : position_format(p, text));
+}
+
+static bool add_streams(const struct config *config, struct pg_conn *target, cJSON *out, struct error *err)
+{
+    struct store_progress *lanes;
+    struct position applied = {0}, end = {0}, confirmed = {0};
+    char lag[24];
+    int count;
+    if (!store_progress_get(target, config->pipeline, "forward", &lanes, &count, err))
+        return false;
+    for (int i = 0; i < count; i++) {
+        if (i == 0 || position_compare(lanes[i].position, applied) < 0)
+            applied = lanes[i].position;
+    }
+    free(lanes);
+    ask_source(config, &end, &confirmed);
+    cJSON *streams = cJSON_AddArrayToObject(out, "streams");
+    cJSON *stream = cJSON_CreateObject();
+    cJSON_AddStringToObject(stream, "name", "forward");
+    cJSON_AddStringToObject(stream, "direction", "forward");
+    add_text(stream, "received", NULL);
+    add_position(stream, "applied", applied);
+    add_position(stream, "confirmed", confirmed);
+    snprintf(lag, sizeof(lag), "%" PRIu64, end.low > applied.low ? end.low - applied.low : 0);
+    add_text(stream, "lag_bytes", end.kind == POSITION_NONE || applied.kind == POSITION_NONE ? NULL : lag);
+    add_text(stream, "lag_ms", NULL);
+    cJSON_AddItemToArray(streams, stream);
+    return true;
+}
+
+static bool add_head(const struct config *config, struct pg_conn *target, cJSON *out, struct error *err)
+{
+    char holder[160], epoch_text[24];
+    int64_t epoch;
+    if (!session_holder(target, config, holder, sizeof(holder), &epoch, err))
+        return false;
+    snprintf(epoch_text, sizeof(epoch_text), "%" PRId64, epoch);
+    cJSON_AddStringToObject(out, "version", PACKAGE_VERSION);
+    cJSON_AddStringToObject(out, "pipeline", config->pipeline);
+    add_text(out, "role", *holder ? "active" : NULL);
+    cJSON *redis = redis_mirror(config);
+    cJSON_AddBoolToObject(out, "degraded",
+                          !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(redis, "reachable")));
+    cJSON_Delete(redis);
+    cJSON_AddStringToObject(out, "epoch", epoch_text);
+    return true;
+}
+
+bool status_sql(const struct config *config, cJSON **out, struct error *err)
+{
+    struct pg_conn target = {0};
+    if (!session_target(config, &target, err))
+        return false;
+    *out = cJSON_CreateObject();
+    bool ok = add_head(config, &target, *out, err) && add_streams(config, &target, *out, err) &&
+              add_groups(config, &target, *out, err);
+    add_text(*out, "last_reconcile", NULL);
+    pg_conn_close(&target);
+    if (!ok)
+        cJSON_Delete(*out);
+    return ok;
+}
