@@ -1,6 +1,30 @@
 # cmocka tests, one program a noun: tests/unit/<noun>_test.c
 UNIT_LDADD = libcrossfade.a $(CMOCKA_LIBS) $(LIBPQ_LIBS) $(CJSON_LIBS) $(SYSTEMD_LIBS)
 UNIT_TESTS =
+UNIT_TESTS += tests/unit/arena_test
+tests_unit_arena_test_SOURCES = tests/unit/arena_test.c
+tests_unit_arena_test_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/buffer_test
+tests_unit_buffer_test_SOURCES = tests/unit/buffer_test.c
+tests_unit_buffer_test_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/map_test
+tests_unit_map_test_SOURCES = tests/unit/map_test.c
+tests_unit_map_test_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/units_test
+tests_unit_units_test_SOURCES = tests/unit/units_test.c
+tests_unit_units_test_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/json_test
+tests_unit_json_test_SOURCES = tests/unit/json_test.c
+tests_unit_json_test_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/secret_test
+tests_unit_secret_test_SOURCES = tests/unit/secret_test.c
+tests_unit_secret_test_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/log_test
+tests_unit_log_test_SOURCES = tests/unit/log_test.c
+tests_unit_log_test_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/config_test
+tests_unit_config_test_SOURCES = tests/unit/config_test.c
+tests_unit_config_test_LDADD = $(UNIT_LDADD)
 UNIT_TESTS += tests/unit/compact_test
 tests_unit_compact_test_SOURCES = tests/unit/compact_test.c
 tests_unit_compact_test_LDADD = $(UNIT_LDADD)
@@ -29,6 +53,9 @@ UNIT_TESTS += tests/unit/pgoutput_test
 tests_unit_pgoutput_test_SOURCES = tests/unit/pgoutput_test.c
 tests_unit_pgoutput_test_LDADD = $(UNIT_LDADD)
 EXTRA_DIST += tests/unit/data/pgoutput_text.hex tests/unit/data/pgoutput_binary.hex
+UNIT_TESTS += tests/unit/logical_source_test
+tests_unit_logical_source_test_SOURCES = tests/unit/logical_source_test.c
+tests_unit_logical_source_test_LDADD = $(UNIT_LDADD)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
