@@ -35,7 +35,7 @@ static void slots_grow(struct compact_segment *self)
 {
     uint32_t old_count = self->slot_count;
     struct compact_slot *old = self->slots;
-    self->slot_count = old_count ? old_count * 2 : 32;
+    self->slot_count = old_count ? old_count * 4 : 32; /* putting them in again costs more than the memory */
     self->slots = mem_alloc(self->slot_count * sizeof(*self->slots));
     uint32_t mask = self->slot_count - 1;
     for (uint32_t i = 0; i < old_count; i++) {

@@ -88,10 +88,14 @@ static void put_row(struct net_step *set, enum net_op op, const struct compact_k
         (struct net_row){.key = key->key, .row = op == NET_DELETE ? NULL : key->row, .last = key->last};
 }
 
-/* Twice over the keys: how large is each set, then fill it. */
+/* Twice over the keys: how large is each set (in the order they lie in memory), then fill it (sorted). */
+enum { AHEAD = 12 };
+
 static void distribute(struct grouping *g, const struct compact_item *items, size_t count, bool fill)
 {
     for (size_t i = 0; i < count; i++) {
+        if (fill && i + AHEAD < count)
+            __builtin_prefetch(items[i + AHEAD].key);
         const struct compact_key *key = items[i].key;
         const struct ops *ops = &state_ops[key->state];
         for (uint8_t o = 0; o < ops->count; o++) {
@@ -133,9 +137,9 @@ void compact_sets(struct compact_segment *self)
     struct compact_item *items = mem_grow(NULL, self->count, sizeof(*items));
     for (uint32_t i = 0; i < self->count; i++)
         items[i].key = compact_key_at(self, i);
-    compact_sort(items, self->count);
     distribute(&g, items, self->count, false);
     rows_alloc(&g);
+    compact_sort(items, self->count);
     distribute(&g, items, self->count, true);
     for (uint32_t i = 0; i < self->count; i++) {
         if (items[i].key->state == COMPACT_EXACT)
