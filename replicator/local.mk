@@ -10,5 +10,31 @@ libreplicator_a_SOURCES = \
 	replicator/key_order.c replicator/key_order.h \
 	replicator/reread.h \
 	replicator/runner.h \
+	replicator/http.c \
+	replicator/http.h \
+	replicator/lane.c \
+	replicator/lane.h \
+	replicator/metrics.c \
+	replicator/notify.c \
+	replicator/notify.h \
+	replicator/prepare.c \
+	replicator/prepare.h \
+	replicator/prepare_lanes.c \
+	replicator/prepare_publication.c \
+	replicator/prepare_slot.c \
+	replicator/redis_mirror.c \
+	replicator/redis_mirror.h \
+	replicator/report.c \
+	replicator/report.h \
+	replicator/runner.c \
+	replicator/service.c \
+	replicator/service.h \
+	replicator/session.c \
+	replicator/session.h \
+	replicator/session_internal.h \
+	replicator/steward.c \
+	replicator/steward.h \
+	replicator/stream.c \
+	replicator/stream.h \
 	replicator/stats.c replicator/stats.h \
 	replicator/throttle.c replicator/throttle.h
