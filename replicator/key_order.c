@@ -67,7 +67,7 @@ bool key_order_read(struct pg_conn *source, const struct table *table, struct ke
         "                JOIN pg_catalog.pg_am m ON m.oid = c.relam AND m.amname = 'btree'"
         "               WHERE i.indrelid = r.oid AND i.indisvalid AND i.indpred IS NULL"
         "                 AND cardinality($2::text[]) ="
-        "                     (SELECT count(*) FROM pg_catalog.unnest(i.indkey::int2[], i.indclass::oid[],"
+        "                     (SELECT count(*) FROM unnest(i.indkey::int2[], i.indclass::oid[],"
         "                             i.indcollation::oid[]) WITH ORDINALITY k(attnum, class, coll, ord)"
         "                      JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum = k.attnum"
         "                      JOIN pg_catalog.pg_opclass o ON o.oid = k.class"

@@ -49,7 +49,8 @@ bool prepare_tables(const struct prepare *self, struct prepared *out, struct err
         *out = (struct prepared){.tables = pairing.tables, .binary = pairing.binary, .first = !found};
         pairing.tables = (struct table_set){0};
         out->reasons = mem_alloc(out->tables.count * sizeof(*out->reasons));
-        out->has_parked = mem_alloc(out->tables.count);
+        out->parked = mem_alloc(out->tables.count * sizeof(*out->parked));
+        out->quarantined = mem_alloc(out->tables.count * sizeof(*out->quarantined));
     }
     pairing_free(&pairing);
     pg_catalog_free(&source);
@@ -79,7 +80,7 @@ static bool read_snapshots(const struct prepare *self, struct prepared *p, struc
     return true;
 }
 
-static bool read_parked(const struct prepare *self, struct prepared *p, struct error *err)
+static bool read_waiting(const struct prepare *self, struct prepared *p, struct error *err)
 {
     const char *pipeline = self->config->pipeline;
     PGresult *r =
@@ -101,7 +102,7 @@ static bool read_parked(const struct prepare *self, struct prepared *p, struct e
 bool prepare_states(const struct prepare *self, struct prepared *p, struct error *err)
 {
     return store_table_states_get(self->target, self->config->pipeline, &p->tables, p->reasons, err) &&
-           read_snapshots(self, p, err) && read_parked(self, p, err);
+           read_snapshots(self, p, err) && read_waiting(self, p, err);
 }
 
 void prepared_free(struct prepared *self)
@@ -109,7 +110,8 @@ void prepared_free(struct prepared *self)
     for (uint32_t i = 0; i < self->tables.count && self->reasons; i++)
         free(self->reasons[i]);
     free(self->reasons);
-    free(self->has_parked);
+    free(self->parked);
+    free(self->quarantined);
     table_set_free(&self->tables);
     *self = (struct prepared){0};
 }

@@ -25,9 +25,9 @@ struct prepared {
     bool binary;
     bool first; /* nothing of this pipeline was there before */
     int lane_count;
-    char **reasons;            /* per table id: why it is stopped, or NULL */
-    bool any_parked;           /* some table has changes parked */
-    unsigned char *has_parked; /* per table id */
+    char **reasons;       /* per table id: why it is stopped, or NULL */
+    int64_t *parked;      /* per table id: changes that wait */
+    int64_t *quarantined; /* per table id */
 };
 
 /* Pairs the two catalogs. At the first start any FAIL finding refuses (ERROR_REFUSED, all of them in the

@@ -140,6 +140,8 @@ static void publish(struct session *self)
     for (uint32_t i = 0; i < self->p.tables.count; i++) {
         const struct table *t = self->p.tables.tables[i];
         stats_reason(self->o.stats, i, t->state, self->p.reasons[i] ? self->p.reasons[i] : "");
+        self->o.stats->tables[i].parked = (uint64_t)self->p.parked[i];
+        self->o.stats->tables[i].quarantined = (uint64_t)self->p.quarantined[i];
     }
 }
 

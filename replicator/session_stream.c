@@ -83,7 +83,7 @@ static bool drain_parked(struct session *self, struct sink **sinks, struct error
 {
     for (uint32_t i = 0; i < self->p.tables.count; i++) {
         struct table *t = self->p.tables.tables[i];
-        bool empty = !self->p.has_parked[i] || table_is_parked(t);
+        bool empty = !self->p.parked[i] || table_is_parked(t);
         while (!empty && !table_is_parked(t)) {
             if (atomic_load(self->o.cancel))
                 return error_set(err, ERROR_CANCELED, "stopped");

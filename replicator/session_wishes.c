@@ -100,7 +100,7 @@ static bool apply_table(struct session *self, struct table *t, struct error *err
             !put_state(self, t, TABLE_BACKFILL, "copied anew, as asked", err) ||
             !table_wish_done(self, t, "recopy", err))
             return false;
-        self->p.has_parked[t->id] = 0;
+        self->p.parked[t->id] = 0;
         self->goal = (struct position){.kind = POSITION_NONE};
     }
     if (wish_is_true(&self->wishes, "table", t->from, "resume")) {

@@ -306,9 +306,29 @@ static bool meet_wanted(struct stream *self)
     return want && position_compare(self->routed, self->foremost) >= 0;
 }
 
+/* Where applying stands, and how old the newest applied commit is while there is more to apply. */
+static void update_stats(struct stream *self)
+{
+    struct position applied = self->routed;
+    int64_t oldest = 0;
+    for (int i = 0; i < self->o.lane_count; i++) {
+        struct lane_view v = lane_look(self->lanes[i]);
+        if (!v.busy)
+            continue;
+        if (position_compare(v.applied, applied) < 0)
+            applied = v.applied;
+        if (v.end_time_us && (!oldest || v.end_time_us < oldest))
+            oldest = v.end_time_us;
+    }
+    int64_t lag_ms = oldest ? (clock_wall_us() - oldest) / 1000 : 0;
+    atomic_store(&self->o.stats->applied, applied.low);
+    atomic_store(&self->o.stats->lag_ms, lag_ms > 0 ? lag_ms : 0);
+}
+
 static bool look_after_lanes(struct stream *self, int64_t now, struct error *err)
 {
     confirm(self);
+    update_stats(self);
     maybe_advance(self, now);
     for (int i = 0; i < self->o.lane_count; i++) {
         if (!lane_ok(self->lanes[i], err))
