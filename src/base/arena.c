@@ -18,8 +18,8 @@ struct block {
 };
 
 struct arena {
-    struct block *full;    /* newest first; the head is the one being filled */
-    struct block *spare;   /* empty blocks of the standard size */
+    struct block *full;  /* newest first; the head is the one being filled */
+    struct block *spare; /* empty blocks of the standard size */
     size_t spare_count;
     size_t held;
 };

@@ -20,7 +20,7 @@ struct buffer {
 };
 
 void buffer_free(struct buffer *self);
-void buffer_clear(struct buffer *self); /* keeps the memory */
+void buffer_clear(struct buffer *self);             /* keeps the memory */
 const char *buffer_text(const struct buffer *self); /* never NULL */
 char *buffer_detach(struct buffer *self); /* the text, now the caller's to free(); the buffer is empty */
 

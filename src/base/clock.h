@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-int64_t clock_ms(void); /* monotonic */
-int64_t clock_us(void); /* monotonic */
+int64_t clock_ms(void);      /* monotonic */
+int64_t clock_us(void);      /* monotonic */
 int64_t clock_wall_us(void); /* microseconds since 1970-01-01 UTC */
 
 /* Microseconds between 1970-01-01 and 2000-01-01, where PostgreSQL's timestamps begin. */

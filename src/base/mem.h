@@ -8,9 +8,9 @@
 
 #include <stddef.h>
 
-void *mem_alloc(size_t size);                                  /* zeroed */
+void *mem_alloc(size_t size);                                 /* zeroed */
 void *mem_grow(void *old, size_t count, size_t element_size); /* realloc; overflow checked */
-char *mem_strdup(const char *text);                            /* NULL in, NULL out */
+char *mem_strdup(const char *text);                           /* NULL in, NULL out */
 char *mem_strndup(const char *data, size_t length);
 
 #endif

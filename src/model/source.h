@@ -32,7 +32,8 @@ struct source;
 struct source_ops {
     /* Blocks until an event or the monotonic deadline. False: failed, the source is then only to be freed. */
     bool (*next)(struct source *self, int64_t deadline_ms, struct source_event *out, struct error *err);
-    /* The sink has everything up to here, durably. Never moves backwards. Sent on a timer by next and tick. */
+    /* The sink has everything up to here, durably. Never moves backwards. Sent on a timer by next and tick.
+     */
     void (*confirm)(struct source *self, struct position confirmed);
     /* Keeps the connection alive while the reader is held back; never blocks for long. */
     bool (*tick)(struct source *self, struct error *err);
