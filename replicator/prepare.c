@@ -83,17 +83,20 @@ static bool read_snapshots(const struct prepare *self, struct prepared *p, struc
 static bool read_waiting(const struct prepare *self, struct prepared *p, struct error *err)
 {
     const char *pipeline = self->config->pipeline;
-    PGresult *r =
-        pg_query(self->target, "SELECT DISTINCT table_name FROM crossfade.parked WHERE pipeline = $1", 1,
-                 &pipeline, err);
+    PGresult *r = pg_query(self->target,
+                           "SELECT table_name, count(*), true FROM crossfade.parked WHERE pipeline = $1"
+                           " GROUP BY 1 UNION ALL"
+                           " SELECT table_name, count(*), false FROM crossfade.quarantine WHERE pipeline = $1"
+                           " GROUP BY 1",
+                           1, &pipeline, err);
     if (!r)
         return false;
     for (int i = 0; i < PQntuples(r); i++) {
         const struct table *t = table_set_named(&p->tables, PQgetvalue(r, i, 0));
-        if (t) {
-            p->has_parked[t->id] = 1;
-            p->any_parked = true;
-        }
+        if (!t)
+            continue;
+        bool parked = strcmp(PQgetvalue(r, i, 2), "t") == 0;
+        (parked ? p->parked : p->quarantined)[t->id] = strtoll(PQgetvalue(r, i, 1), NULL, 10);
     }
     PQclear(r);
     return true;
