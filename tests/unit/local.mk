@@ -60,6 +60,11 @@ UNIT_TESTS += tests/unit/logical_source_test
 tests_unit_logical_source_test_SOURCES = tests/unit/logical_source_test.c
 tests_unit_logical_source_test_LDADD = $(UNIT_LDADD)
 
+# These want a server (CROSSFADE_TEST_PG) and skip without one.
+UNIT_TESTS += tests/unit/backfill_test
+tests_unit_backfill_test_SOURCES = tests/unit/backfill_test.c tests/unit/live.c tests/unit/live.h
+tests_unit_backfill_test_LDADD = libreplicator.a $(UNIT_LDADD)
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
