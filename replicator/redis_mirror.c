@@ -142,8 +142,12 @@ void redis_mirror_update(struct redis_mirror *self)
     struct mirror_command command;
     collect(self, &m);
     mirror_encode(&m, &command);
-    self->busy = redisAsyncCommandArgv(self->redis, on_answer, self, command.argc,
-                                       (const char **)command.argv, command.lengths) == REDIS_OK;
+    const char **argv = mem_alloc((size_t)command.argc * sizeof(*argv));
+    for (int i = 0; i < command.argc; i++)
+        argv[i] = command.argv[i];
+    self->busy =
+        redisAsyncCommandArgv(self->redis, on_answer, self, command.argc, argv, command.lengths) == REDIS_OK;
+    free(argv);
     mirror_command_free(&command);
     mirror_free(&m);
     if (self->busy)
