@@ -54,15 +54,21 @@ static cJSON *from_http(const struct config *config)
 
 static void print_head(const cJSON *json, FILE *out)
 {
-    char role[64], epoch[64], a[64], b[64], c[64], d[64];
-    const char *held = cJSON_IsNull(get(json, "role")) ? "not running" : show(json, "role", role);
-    fprintf(out, "pipeline %s: %s, epoch %s%s\n", show(json, "pipeline", a), held, show(json, "epoch", epoch),
+    char a[64], b[64], c[64], d[64], e[64];
+    bool phase = cJSON_IsString(get(json, "phase"));
+    fprintf(out, "pipeline %s: %s%s%s, epoch %s%s%s\n", show(json, "pipeline", a),
+            cJSON_IsNull(get(json, "role")) ? "not running" : show(json, "role", b), phase ? ", " : "",
+            phase ? show(json, "phase", c) : "", show(json, "epoch", d),
+            cJSON_IsTrue(get(json, "paused")) ? ", paused" : "",
             cJSON_IsTrue(get(json, "degraded")) ? ", degraded: Redis can't be reached" : "");
     const cJSON *streams = get(json, "streams");
     for (const cJSON *s = streams ? streams->child : NULL; s; s = s->next)
         fprintf(out, "stream %s: applied %s, confirmed %s, lag %s bytes, %s ms\n", show(s, "name", a),
                 show(s, "applied", b), show(s, "confirmed", c), show(s, "lag_bytes", d),
-                show(s, "lag_ms", role));
+                show(s, "lag_ms", e));
+    const cJSON *error = get(json, "last_error");
+    if (cJSON_IsString(error) && error->valuestring[0])
+        fprintf(out, "last error: %s\n", error->valuestring);
 }
 
 static const char *show_percent(const cJSON *table, char out[64])
@@ -80,9 +86,12 @@ static void print_table(const cJSON *table, FILE *out)
             show(table, "state", b), show(table, "rows_copied", c), show(table, "rows_total", d),
             show_percent(table, e), show(table, "rate_rows_s", f), show(table, "eta_s", g),
             show(table, "parked", h), show(table, "quarantined", i), show(table, "conflicts", j));
-    const cJSON *reason = get(table, "reason");
-    if (cJSON_IsString(reason) && reason->valuestring[0])
-        fprintf(out, "    %s\n", reason->valuestring);
+    static const char *const texts[] = {"reason", "conflict_sample"};
+    for (size_t n = 0; n < sizeof(texts) / sizeof(texts[0]); n++) {
+        const cJSON *text = get(table, texts[n]);
+        if (cJSON_IsString(text) && text->valuestring[0])
+            fprintf(out, "    %s\n", text->valuestring);
+    }
 }
 
 static void print_status(const cJSON *json, FILE *out)

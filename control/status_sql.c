@@ -8,8 +8,8 @@
 #include "config.h"
 #include "control/command.h"
 #include "control/redis.h"
-#include "model/table.h"
 #include "state/store.h"
+#include "state/wish.h"
 
 /* "students" in the config is "public.students" to the replicator. */
 static bool same_table(const char *written, const char *from)
@@ -75,13 +75,23 @@ static cJSON *find_group(cJSON *groups, const char *name)
     return g;
 }
 
-/* A group is as far as the table that is least far; drift and the like show at their table. */
-static void hold_group_back(cJSON *group, const char *state)
+/* The earlier in this list, the more it says about the whole group; as the replicator has it. */
+static int gravity(const char *state)
 {
-    enum table_state table, now;
+    static const char *const order[] = {"stopped", "drift",  "init",     "backfill",
+                                        "catchup", "paused", "streaming"};
+    for (int i = 0; i < (int)(sizeof(order) / sizeof(order[0])); i++) {
+        if (strcmp(order[i], state) == 0)
+            return i;
+    }
+    return 0;
+}
+
+static void show_gravest(cJSON *group, const char *state)
+{
     cJSON *shown = cJSON_GetObjectItemCaseSensitive(group, "state");
-    if (table_state_parse(state, &table) && table_state_parse(shown->valuestring, &now) && table < now)
-        cJSON_SetValuestring(shown, state);
+    if (gravity(state) < gravity(shown->valuestring))
+        cJSON_ReplaceItemInObjectCaseSensitive(group, "state", cJSON_CreateString(state));
 }
 
 static void add_table(const struct config *config, cJSON *groups, const PGresult *r, int i)
@@ -93,7 +103,7 @@ static void add_table(const struct config *config, cJSON *groups, const PGresult
     cJSON_AddStringToObject(t, "from", from);
     cJSON_AddStringToObject(t, "to", to ? to : from);
     cJSON_AddStringToObject(t, "state", PQgetvalue(r, i, 1));
-    add_text(t, "reason", PQgetisnull(r, i, 2) ? NULL : PQgetvalue(r, i, 2));
+    cJSON_AddStringToObject(t, "reason", PQgetvalue(r, i, 2));
     cJSON_AddStringToObject(t, "rows_copied", PQgetvalue(r, i, 3));
     add_text(t, "rows_total", NULL);
     add_text(t, "eta_s", NULL);
@@ -102,7 +112,7 @@ static void add_table(const struct config *config, cJSON *groups, const PGresult
     cJSON_AddStringToObject(t, "parked", PQgetvalue(r, i, 5));
     add_text(t, "conflicts", NULL);
     cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(group, "tables"), t);
-    hold_group_back(group, PQgetvalue(r, i, 1));
+    show_gravest(group, PQgetvalue(r, i, 1));
 }
 
 static bool add_groups(const struct config *config, struct pg_conn *target, cJSON *out, struct error *err)
@@ -140,7 +150,7 @@ static void ask_source(const struct config *config, struct position *end, struct
 static void add_position(cJSON *object, const char *name, struct position p)
 {
     char text[POSITION_TEXT_SIZE];
-    add_text(object, name, p.kind == POSITION_NONE ? NULL : position_format(p, text));
+    cJSON_AddStringToObject(object, name, position_format(p, text));
 }
 
 static bool add_streams(const struct config *config, struct pg_conn *target, cJSON *out, struct error *err)
@@ -161,7 +171,7 @@ static bool add_streams(const struct config *config, struct pg_conn *target, cJS
     cJSON *stream = cJSON_CreateObject();
     cJSON_AddStringToObject(stream, "name", "forward");
     cJSON_AddStringToObject(stream, "direction", "forward");
-    add_text(stream, "received", NULL);
+    cJSON_AddStringToObject(stream, "received", "");
     add_position(stream, "applied", applied);
     add_position(stream, "confirmed", confirmed);
     snprintf(lag, sizeof(lag), "%" PRIu64, end.low > applied.low ? end.low - applied.low : 0);
@@ -181,6 +191,12 @@ static bool add_head(const struct config *config, struct pg_conn *target, cJSON 
     cJSON_AddStringToObject(out, "version", PACKAGE_VERSION);
     cJSON_AddStringToObject(out, "pipeline", config->pipeline);
     add_text(out, "role", *holder ? "active" : NULL);
+    add_text(out, "phase", NULL);
+    struct wish_list wishes = {0};
+    if (!wish_read(target, config->pipeline, &wishes, err))
+        return false;
+    cJSON_AddBoolToObject(out, "paused", wish_is_true(&wishes, "pipeline", NULL, "paused"));
+    wish_list_free(&wishes);
     cJSON *redis = redis_mirror(config);
     cJSON_AddBoolToObject(out, "degraded",
                           !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(redis, "reachable")));
