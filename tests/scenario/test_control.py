@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: PostgreSQL
+"""The operator's command line against real servers: what it says is what is there, what it wishes is done."""
+import json
+
+import pytest
+
+SCHEMA = """CREATE TABLE a (id int PRIMARY KEY, v text);
+            CREATE TABLE b (id int PRIMARY KEY, v text);"""
+ROWS = """INSERT INTO a SELECT i, 'a' || i FROM generate_series(1, 500) i;
+          INSERT INTO b SELECT i, 'b' || i FROM generate_series(1, 500) i;"""
+
+
+@pytest.fixture
+def prepared(pipeline):
+    pipeline.both(SCHEMA)
+    pipeline.on(pipeline.legacy, ROWS)
+    return pipeline.prepare()
+
+
+def control(pipeline, *args, code=0, **kw):
+    got, out, err = pipeline.crossfade(*args, **kw)
+    assert got == code, f"crossfade {' '.join(args)}: {got}, not {code}\n{out}{err}"
+    return out + err
+
+
+def status(pipeline):
+    return json.loads(control(pipeline, "status", "--json"))
+
+
+def states(pipeline):
+    return {t["from"]: t["state"] for g in status(pipeline)["groups"] for t in g["tables"]}
+
+
+@pytest.mark.parametrize("args, named", [
+    ((), "which command"), (("nonsense",), "nonsense"), (("cutover", "--all"), "not available"),
+    (("rollback",), "not available"), (("why", "t", "1"), "not available"), (("status",), "-c FILE"),
+    (("pause", "--json"), "--json"), (("status", "extra", "-c", "x"), "too many"), (("quarantine", "-c", "x"), "too few"),
+    (("status", "-c", "/nonexistent/x.json"), "/nonexistent/x.json")])
+def test_usage_errors_end_with_2_and_name_themselves(args, named):
+    """A wrong command line ends with 2 and tells what is wrong with it"""
+    from lib.replicator import crossfade
+    code, out, err = crossfade(*args)
+    assert code == 2
+    assert named in err and out == ""
+
+
+def test_install_twice_and_by_an_administrator(pipeline):
+    """install may be run again, and what --print shows serves an administrator"""
+    pipeline.both(SCHEMA)
+    pipeline.roles()
+    assert "is now" in control(pipeline, "install")
+    assert "was already" in control(pipeline, "install")
+    pipeline.target.execute("DROP SCHEMA crossfade CASCADE")
+    script = control(pipeline, "install", "--print")
+    for _ in range(2):
+        pipeline.target.psql(script)
+    assert "was already" in control(pipeline, "install")
+    control(pipeline, "pause")
+    pipeline.target.execute("INSERT INTO crossfade.version VALUES (99)")
+    assert "99" in control(pipeline, "install", code=4)
+    assert "99" in control(pipeline, "status", code=4)
+
+
+def test_a_server_that_is_away_is_3(pipeline):
+    """Commands end with 3 when the target can't be reached; status of the source is only missing"""
+    pipeline.both(SCHEMA)
+    pipeline.prepare()
+    pipeline.config["legacy"]["conninfo"] = "host=/nonexistent dbname=x user=y"
+    assert status(pipeline)["streams"][0]["lag_bytes"] is None
+    assert "/nonexistent" in control(pipeline, "offsets", code=3)
+    pipeline.config["target"]["conninfo"] = "host=/nonexistent dbname=x user=y"
+    for command in ("status", "offsets", "pause", "install"):
+        assert "/nonexistent" in control(pipeline, command, code=3)
+
+
+def test_status_with_and_without_a_replicator(prepared):
+    """status says the same over HTTP as from what is stored, as far as that knows"""
+    p = prepared
+    assert status(p)["role"] is None
+    r = p.start(ready=True)
+    live = status(p)
+    assert live["role"] == "active" and live["groups"][0]["tables"][0]["rate_rows_s"] is not None
+    assert "active" in control(p, "status")
+    p.wait_equal(r)
+    r.stop()
+    stored = status(p)
+    assert stored["role"] is None and stored["epoch"] == live["epoch"]
+    assert set(live) >= set(stored), "keys that only the stored status has"
+    for key in ("from", "to", "state", "rows_copied", "quarantined", "parked"):
+        assert [t[key] for t in stored["groups"][0]["tables"]] == [t[key] for t in live["groups"][0]["tables"]], key
+    assert [g["name"] for g in stored["groups"]] == [g["name"] for g in live["groups"]]
+    assert "not running" in control(p, "status")
+
+
+def test_a_paused_table_waits_and_the_others_stream(prepared):
+    """pause --table parks one table's changes; resume applies them in order"""
+    p = prepared
+    r = p.start(ready=True)
+    assert "public.a" in control(p, "pause", "--table", "a")
+    r.wait(lambda: r.table_state("public.a") == "paused", 20, "a is paused")
+    p.legacy.execute("UPDATE a SET v = 'x' WHERE id <= 10")
+    p.legacy.execute("UPDATE a SET v = v || 'y' WHERE id <= 5; DELETE FROM a WHERE id = 1; UPDATE b SET v = 'z'")
+    p.wait_applied(r)
+    assert p.target.one("SELECT count(*) FROM b WHERE v = 'z'") == 500
+    assert p.target.one("SELECT count(*) FROM a WHERE v LIKE 'x%'") == 0
+    assert p.target.one("SELECT count(*) FROM crossfade.parked") == 16
+    assert "still paused: table:public.a" in control(p, "resume")
+    control(p, "resume", "--table", "public.a")
+    r.wait(lambda: r.table_state("public.a") == "streaming", 30, "a streams again")
+    p.wait_equal(r)
+    assert p.target.one("SELECT count(*) FROM crossfade.parked") == 0
+
+
+def test_a_group_and_everything_can_be_paused(prepared):
+    """pause --group holds its tables only; pause without an option stops reading"""
+    p = prepared
+    p.config["groups"] = {"one": {"tables": ["a"]}, "two": {"tables": ["b"]}}
+    r = p.start(ready=True)
+    assert "no group" in control(p, "pause", "--group", "three", code=2)
+    control(p, "pause", "--group", "one")
+    r.wait(lambda: r.table_state("public.a") == "paused", 20, "a is paused")
+    assert r.table_state("public.b") == "streaming"
+    control(p, "resume", "--group", "one")
+    r.wait(lambda: r.table_state("public.a") == "streaming", 30, "a streams")
+    control(p, "pause")
+    r.wait(lambda: status(p).get("paused"), 20, "all is paused")
+    p.legacy.execute("UPDATE b SET v = 'later'")
+    before = p.positions()
+    control(p, "resume")
+    p.wait_equal(r)
+    assert p.positions() != before
+
+
+def test_recopy_copies_one_table_again(prepared):
+    """recopy brings back what somebody has spoilt in the target, while others stream"""
+    p = prepared
+    r = p.start(ready=True)
+    p.wait_equal(r)
+    p.target.execute("UPDATE a SET v = 'spoilt' WHERE id < 100; DELETE FROM a WHERE id > 400")
+    assert "which table" in control(p, "recopy", code=2)
+    control(p, "recopy", "--table", "a")
+    r.wait(lambda: p.target.one("SELECT count(*) FROM a WHERE v = 'spoilt'") == 0, 60, "a is copied again")
+    r.wait(lambda: r.table_state("public.a") == "streaming", 60, "a streams again")
+    p.wait_equal(r)
+    assert p.target.query("SELECT * FROM crossfade.wish WHERE key = 'recopy'") == []
+
+
+def test_quarantine_shows_retries_and_skips(prepared):
+    """A refused row is listed with its reason, shown with its values, applied by retry and forgotten by skip"""
+    p = prepared
+    r = p.start(ready=True)
+    p.wait_equal(r)
+    p.target.execute("ALTER TABLE a ADD CONSTRAINT short CHECK (length(v) < 20)")
+    p.legacy.execute("UPDATE a SET v = repeat('long ', 10) WHERE id IN (7, 8)")
+    r.wait(lambda: p.target.one("SELECT count(*) FROM crossfade.quarantine") == 2, 30, "two rows in quarantine")
+    rows = json.loads(control(p, "quarantine", "list", "--json"))
+    assert [x["sqlstate"] for x in rows] == ["23514", "23514"] and all("short" in x["message"] for x in rows)
+    shown = json.loads(control(p, "quarantine", "show", rows[0]["id"], "--json"))
+    assert shown["new"]["v"] == "long " * 10 and shown["new"]["id"] in ("7", "8")
+    assert "long long" in control(p, "quarantine", "show", rows[0]["id"])
+    control(p, "quarantine", "retry", "999999", code=1)
+    control(p, "quarantine", "retry", "x", code=2)
+    p.target.execute("ALTER TABLE a DROP CONSTRAINT short")
+    control(p, "quarantine", "retry", rows[0]["id"])
+    control(p, "quarantine", "skip", rows[1]["id"])
+    r.wait(lambda: p.target.one("SELECT count(*) FROM crossfade.quarantine") == 0, 30, "quarantine is empty")
+    good, bad = shown["new"]["id"], {"7": "8", "8": "7"}[shown["new"]["id"]]
+    assert p.target.one(f"SELECT v FROM a WHERE id = {good}") == "long " * 10
+    assert p.target.one(f"SELECT v FROM a WHERE id = {bad}") == f"a{bad}"
+    assert "nothing" in control(p, "quarantine", "list")
+
+
+def test_offsets_tell_what_a_start_decides(prepared):
+    """first, standby, resume and refuse: what offsets says is what the replicator then does"""
+    p = prepared
+
+    def decision(code=0):
+        return json.loads(control(p, "offsets", "--json", code=code))["decision"]["action"]
+
+    assert decision() == "first"
+    r = p.start(ready=True)
+    assert decision() == "standby"
+    p.wait_equal(r)
+    r.stop()
+    assert decision() == "resume"
+    text = control(p, "offsets")
+    assert f"resume at {p.positions()[0]}" in text and p.confirmed() in text
+    p.legacy.one("SELECT pg_drop_replication_slot(%s)", (p.slot,))
+    assert decision(4) == "refuse"
+    assert p.start().wait_exit(30) == 4
+
+
+def test_finish_takes_everything_away(prepared, redis_server):
+    """finish refuses while a replicator runs; then slot, rows and mirror are gone and a new start copies again"""
+    p = prepared
+    r = p.start(ready=True)
+    p.wait_equal(r)
+    assert "running" in control(p, "finish", "--yes", code=1)
+    control(p, "finish", input="", code=2)
+    r.stop()
+    p.target.execute(f"INSERT INTO crossfade.parked (pipeline, table_name, position, change) VALUES ('{p.name}', 'a', '', '')")
+    assert "--discard" in control(p, "finish", "--yes", code=1)
+    assert p.confirmed() is not None
+    # The publication is the administrator's: its DROP is printed, and the answer is 1.
+    assert "DROP PUBLICATION" in control(p, "finish", "--yes", "--discard", code=1)
+    assert p.legacy.query("SELECT 1 FROM pg_replication_slots WHERE slot_name = %s", (p.slot,)) == []
+    assert p.target.one("SELECT count(*) FROM crossfade.progress") == 0
+    epoch = p.target.one("SELECT epoch FROM crossfade.lease")
+    assert epoch > 1, "a zombie of the old run must stay fenced"
+    assert redis_server.client().keys(f"crossfade:{p.name}:*") == []
+    p.legacy.execute(f"DROP PUBLICATION crossfade_{p.name}")
+    control(p, "finish", "--yes")
+    p.target.execute("TRUNCATE a, b")
+    p.publish()
+    p.move()
+    p.assert_equal()
