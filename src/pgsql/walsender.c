@@ -10,6 +10,9 @@
  *    moved and the last one is 100 ms old: a busy sink confirms thousands of times a second.
  * 4. Data that libpq holds is drained before anything is polled, so a loaded stream costs no system call
  *    a message but the reads themselves.
+ * 5. A walsender writes every message by itself. A reader that waits in poll is woken for each of them, and
+ *    the two sides then spend their time switching. So while messages come faster than HOT_PER_MS, the
+ *    reader sleeps SETTLE_US before it looks again, and finds many. Slower streams are never delayed.
  */
 #include "pgsql/walsender.h"
 
@@ -34,6 +37,8 @@ enum {
     CONFIRM_SPACING_MS = 100, /* between statuses that only tell a newer confirmed position */
     IDLE_SPACING_MS = 100,    /* between keepalives handed out: other databases' WAL makes many */
     TIMER_EVERY = 16,         /* messages between two looks at the clock while data flows */
+    HOT_PER_MS = 100,         /* messages a millisecond from which on reads are gathered … */
+    SETTLE_US = 100,          /* … for so long; the socket's buffer holds several times as many */
     TLS_READS = 3,            /* libpq may leave part of a TLS record unread, which poll can't see … */
     TLS_POLL_MS = 100         /* … so with TLS it is read more often and never polled for long */
 };
@@ -59,6 +64,9 @@ struct walsender {
     bool flush_pending; /* libpq holds bytes the socket did not take */
     bool idle_untold;   /* a keepalive came since the last WALSENDER_IDLE */
     unsigned until_timer;
+    unsigned window_messages; /* since window_us, for the rate */
+    int64_t window_us;
+    bool hot;
     char *copied; /* the message handed out last, libpq's memory */
 };
 
@@ -488,6 +496,20 @@ static bool timer(struct walsender *self, struct error *err)
     return walsender_tick(self, err);
 }
 
+/* Nothing is left to read. If there was much a moment ago, lets some gather. */
+static void settle(struct walsender *self)
+{
+    int64_t now = clock_us();
+    int64_t elapsed = now - self->window_us;
+    if (elapsed >= 1000) {
+        self->hot = (int64_t)self->window_messages * 1000 > elapsed * HOT_PER_MS;
+        self->window_messages = 0;
+        self->window_us = now;
+    }
+    if (self->hot)
+        usleep(SETTLE_US);
+}
+
 enum walsender_event walsender_next(struct walsender *self, int64_t deadline_ms, struct slice *body,
                                     struct error *err)
 {
@@ -502,6 +524,7 @@ enum walsender_event walsender_next(struct walsender *self, int64_t deadline_ms,
         self->copied = NULL;
         int n = PQgetCopyData(self->conn.pg, &self->copied, 1);
         if (n > 0) {
+            self->window_messages++;
             error_clear(err);
             if (take_message(self, n, body, err))
                 return WALSENDER_DATA;
@@ -514,6 +537,7 @@ enum walsender_event walsender_next(struct walsender *self, int64_t deadline_ms,
             return WALSENDER_FAILED;
         }
         if (reads_left-- > 0) {
+            settle(self);
             if (!read_input(self, err))
                 return WALSENDER_FAILED;
             continue;
