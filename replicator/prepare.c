@@ -31,6 +31,37 @@ static bool refuse_findings(const struct pairing *pairing, struct error *err)
     return count == 0;
 }
 
+/* What is wrong with it, by the findings. malloc'ed. */
+static char *why_unfit(const struct pairing *pairing, const struct table *table)
+{
+    struct buffer text = {0};
+    size_t length = strlen(table->from);
+    for (uint32_t i = 0; i < pairing->finding_count; i++) {
+        const struct pair_finding *f = &pairing->findings[i];
+        bool about = strncmp(f->object, table->from, length) == 0 &&
+                     (f->object[length] == '\0' || f->object[length] == '.');
+        if (f->level == PAIR_FAIL && about)
+            buffer_printf(&text, "%s%s: %s%s%s", text.length ? "; " : "", f->object, f->text,
+                          f->sql ? " - " : "", f->sql ? f->sql : "");
+    }
+    return buffer_detach(&text);
+}
+
+/* Tables that streamed once and no longer fit stay in the set: their changes have to be parked. */
+static void keep_unfit(struct prepared *out, struct pairing *pairing)
+{
+    uint32_t fit = out->tables.count;
+    out->unfit = mem_alloc((fit + pairing->unfit.count) * sizeof(*out->unfit));
+    for (uint32_t i = 0; i < pairing->unfit.count; i++) {
+        struct table *t = pairing->unfit.tables[i];
+        out->unfit[fit + i] = why_unfit(pairing, t);
+        t->state = TABLE_INIT;
+        table_set_add(&out->tables, t);
+    }
+    free(pairing->unfit.tables);
+    pairing->unfit = (struct table_set){0};
+}
+
 bool prepare_tables(const struct prepare *self, struct prepared *out, struct error *err)
 {
     struct pg_catalog source = {0};
@@ -38,6 +69,7 @@ bool prepare_tables(const struct prepare *self, struct prepared *out, struct err
     struct pairing pairing = {0};
     struct fingerprint fp;
     bool found = false;
+    *out = (struct prepared){0};
     bool ok = read_catalogs(self, &source, &sink, err) &&
               pair_tables(self->config, &source, self->source->version, &sink, &pairing, err) &&
               fingerprint_get(self->target, self->config->pipeline, "forward", &fp, &found, err);
@@ -48,6 +80,7 @@ bool prepare_tables(const struct prepare *self, struct prepared *out, struct err
     if (ok) {
         *out = (struct prepared){.tables = pairing.tables, .binary = pairing.binary, .first = !found};
         pairing.tables = (struct table_set){0};
+        keep_unfit(out, &pairing);
         out->reasons = mem_alloc(out->tables.count * sizeof(*out->reasons));
         out->parked = mem_alloc(out->tables.count * sizeof(*out->parked));
         out->quarantined = mem_alloc(out->tables.count * sizeof(*out->quarantined));
@@ -102,16 +135,38 @@ static bool read_waiting(const struct prepare *self, struct prepared *p, struct 
     return true;
 }
 
+/* A table that no longer fits has drifted if it was ever copied, else it can't be copied. */
+static bool mark_unfit(const struct prepare *self, struct prepared *p, struct error *err)
+{
+    for (uint32_t i = 0; i < p->tables.count; i++) {
+        struct table *t = p->tables.tables[i];
+        if (!p->unfit[i])
+            continue;
+        bool copied = t->state != TABLE_INIT && t->state != TABLE_BACKFILL && t->state != TABLE_STOPPED;
+        t->state = copied ? TABLE_DRIFT : TABLE_STOPPED;
+        free(p->reasons[i]);
+        p->reasons[i] = mem_strdup(p->unfit[i]);
+        struct log_fields fields = {.table = t->from};
+        log_write(self->log, LOG_LEVEL_WARNING, &fields, "%s: %s", table_state_name(t->state), p->reasons[i]);
+        if (!store_table_state_put(self->target, self->config->pipeline, self->epoch, t, p->reasons[i], err))
+            return false;
+    }
+    return true;
+}
+
 bool prepare_states(const struct prepare *self, struct prepared *p, struct error *err)
 {
     return store_table_states_get(self->target, self->config->pipeline, &p->tables, p->reasons, err) &&
-           read_snapshots(self, p, err) && read_waiting(self, p, err);
+           mark_unfit(self, p, err) && read_snapshots(self, p, err) && read_waiting(self, p, err);
 }
 
 void prepared_free(struct prepared *self)
 {
     for (uint32_t i = 0; i < self->tables.count && self->reasons; i++)
         free(self->reasons[i]);
+    for (uint32_t i = 0; i < self->tables.count && self->unfit; i++)
+        free(self->unfit[i]);
+    free(self->unfit);
     free(self->reasons);
     free(self->parked);
     free(self->quarantined);

@@ -25,6 +25,7 @@ struct prepared {
     bool binary;
     bool first; /* nothing of this pipeline was there before */
     int lane_count;
+    char **unfit;         /* per table id: what does not fit (any more), or NULL */
     char **reasons;       /* per table id: why it is stopped, or NULL */
     int64_t *parked;      /* per table id: changes that wait */
     int64_t *quarantined; /* per table id */

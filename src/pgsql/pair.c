@@ -141,7 +141,7 @@ static void say_paired(struct pair_work *work)
     buffer_free(&key);
 }
 
-/* False: it is left out. */
+/* False: it does not fit. */
 static bool pair_relation(struct pairer *self, struct pair_work *work)
 {
     struct table *t = work->table;
@@ -152,7 +152,7 @@ static bool pair_relation(struct pairer *self, struct pair_work *work)
     free(schema);
     free(name);
     if (!work->sink)
-        return false;
+        work->sink = work->source; /* its changes can at least be kept as they come */
     t->to_schema = mem_strdup(work->sink->schema);
     t->to_name = mem_strdup(work->sink->name);
     t->to = joined(work->sink->schema, work->sink->name);
@@ -186,8 +186,12 @@ static void add_relation(struct pairer *self, const struct pg_relation *rel, con
                              .entry = entry,
                              .table = table_begin(self, rel, entry),
                              .out = self->out};
-    if (refuse_unlogged(&work) || !pair_relation(self, &work)) {
+    if (refuse_unlogged(&work)) {
         table_free(work.table);
+        return;
+    }
+    if (!pair_relation(self, &work)) {
+        table_set_add(&self->out->unfit, work.table);
         return;
     }
     say_paired(&work);
@@ -349,5 +353,6 @@ void pairing_free(struct pairing *self)
     }
     free(self->findings);
     table_set_free(&self->tables);
+    table_set_free(&self->unfit);
     *self = (struct pairing){0};
 }

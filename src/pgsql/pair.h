@@ -24,6 +24,9 @@ struct pair_finding {
 
 struct pairing {
     struct table_set tables;
+    /* Those with a FAIL finding, with the columns that do fit: for a table that streamed already and drifted.
+     */
+    struct table_set unfit;
     struct pair_finding *findings;
     uint32_t finding_count;
     bool
@@ -31,7 +34,7 @@ struct pairing {
     int lanes;  /* how many are used; 1 where there is no table */
 };
 
-/* Never fails for what the catalogs hold: tables with a FAIL finding are left out of `tables`.
+/* Never fails for what the catalogs hold: tables with a FAIL finding are in `unfit`, not in `tables`.
  * False only for a config that names tables that can't be understood. Lanes are dealt by size, which
  * changes: whoever resumes from a lane's position keeps the lanes that were dealt first. */
 MUST_CHECK bool pair_tables(const struct config *config, const struct pg_catalog *source, int source_version,
