@@ -28,12 +28,10 @@ uint32_t statement_wire_oid(const struct column *column)
 
 bool statement_can_set(const struct table *table, const uint64_t *mask, const uint64_t *text_mask)
 {
-    if (!table->sink_has_arrays)
-        return true;
     for (uint16_t i = 0; i < table->column_count; i++) {
         const struct column *c = &table->columns[i];
-        if (c->sink_type.category == 'A' && (c->key || statement_part_has(mask, i)) &&
-            !statement_part_has(text_mask, i))
+        if ((c->sink_type.category == 'A' || c->sink_type.category == 'C') &&
+            (c->key || statement_part_has(mask, i)) && !statement_part_has(text_mask, i))
             return false;
     }
     return true;

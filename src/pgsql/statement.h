@@ -37,8 +37,9 @@ struct statement {
 
 void statement_free(struct statement *self);
 
-/* False if a set of these columns (and the key) can't go through unnest: array columns that come in binary
- * would be flattened. Then use set_based=false, row by row. */
+/* False if a set of these columns (and the key) can't go through unnest: it would flatten arrays
+ * and make columns of a composite's fields, if they come in binary (as text they are fine). Then use
+ * set_based=false, row by row. */
 bool statement_can_set(const struct table *table, const uint64_t *mask, const uint64_t *text_mask);
 
 /* The type a value of that column is sent as, unless it is sent as text. */
