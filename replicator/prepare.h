@@ -52,8 +52,8 @@ void prepared_free(struct prepared *self);
 /* The source's end of WAL now, rounded so that a stream reaches it though nothing more is written. */
 MUST_CHECK bool prepare_source_end(struct pg_conn *source, struct position *out, struct error *err);
 
-/* Names of the publications to subscribe to, as the source's options take them: "a" or "a,b". */
-void prepare_publication_names(const struct config *config, const struct table_set *tables, char *out,
-                               size_t size);
+/* The publication of tables without a replica identity into out; NULL if there is none. Returns out. */
+const char *prepare_insert_publication(const struct config *config, const struct table_set *tables, char *out,
+                                       size_t size);
 
 #endif

@@ -30,12 +30,11 @@ static void insert_name(const struct config *config, char *out, size_t size)
     snprintf(out, size, "%s_insert", config->legacy_publication);
 }
 
-void prepare_publication_names(const struct config *config, const struct table_set *tables, char *out,
-                               size_t size)
+const char *prepare_insert_publication(const struct config *config, const struct table_set *tables, char *out,
+                                       size_t size)
 {
-    snprintf(out, size, "%s%s%s%s", config->legacy_publication, has_insert_only(tables) ? "," : "",
-             has_insert_only(tables) ? config->legacy_publication : "",
-             has_insert_only(tables) ? "_insert" : "");
+    insert_name(config, out, size);
+    return has_insert_only(tables) ? out : NULL;
 }
 
 /* The tables of `tables` that belong to that publication and are not in it, as SQL names; *count how many. */

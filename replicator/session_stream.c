@@ -98,14 +98,13 @@ static bool open_source(struct session *self, const struct position *positions, 
                         struct error *err)
 {
     const struct config *c = self->o.config;
-    char publications[160];
+    char insert[80];
     char prefix[64];
     struct position start = positions[0];
     for (int i = 1; i < self->p.lane_count; i++) {
         if (position_compare(positions[i], start) < 0)
             start = positions[i];
     }
-    prepare_publication_names(c, &self->p.tables, publications, sizeof(publications));
     snprintf(prefix, sizeof(prefix), "crossfade_%s_", c->pipeline);
     struct logical_source_options o = {
         .conn = {.conninfo = c->legacy_conninfo,
@@ -114,7 +113,8 @@ static bool open_source(struct session *self, const struct position *positions, 
                  .endpoint = "legacy",
                  .connect_timeout_ms = (int)c->connect_timeout_ms},
         .slot = c->legacy_slot,
-        .publication = publications,
+        .publication = c->legacy_publication,
+        .insert_publication = prepare_insert_publication(c, &self->p.tables, insert, sizeof(insert)),
         .start = start,
         .binary = self->p.binary,
         .origin_prefix = prefix,

@@ -482,6 +482,7 @@ bool logical_source_open(const struct logical_source_options *options, struct so
         .conn = options->conn,
         .slot = options->slot,
         .publication = options->publication,
+        .insert_publication = options->insert_publication,
         .start = options->start.low,
         .binary = options->binary,
         .status_interval_ms = options->status_interval_ms,

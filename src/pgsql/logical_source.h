@@ -18,8 +18,9 @@ struct logical_source_options {
     struct pg_conn_options conn; /* replication is set by us */
     const char *slot;
     const char *publication;
-    struct position start; /* resume here: where the slowest lane stands */
-    bool binary;           /* ask for binary values (source 14 or newer) */
+    const char *insert_publication; /* a second one, for tables without a replica identity; NULL: none */
+    struct position start;          /* resume here: where the slowest lane stands */
+    bool binary;                    /* ask for binary values (source 14 or newer) */
     /* Origins named by this and a lane (no '_' in it) are our own: of their transactions only BEGIN and
      * COMMIT are handed out, own = true (rule 7). May be NULL. */
     const char *origin_prefix;

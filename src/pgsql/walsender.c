@@ -47,6 +47,7 @@ struct walsender {
     struct pg_conn conn;
     char *slot;
     char *publication;
+    char *insert_publication; /* NULL: none */
     bool binary;
     bool streaming;
     uint64_t start;
@@ -104,6 +105,10 @@ static void slot_sql(const struct walsender *self, struct buffer *sql)
         buffer_puts(sql, "NULL");
     buffer_puts(sql, ", EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = ");
     sql_literal(sql, self->publication);
+    if (self->insert_publication) {
+        buffer_puts(sql, ") AND EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = ");
+        sql_literal(sql, self->insert_publication);
+    }
     buffer_puts(sql, ") FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_replication_slots ON slot_name = ");
     sql_literal(sql, self->slot);
 }
@@ -219,6 +224,7 @@ bool walsender_open(const struct walsender_options *options, struct walsender **
     *out = NULL;
     self->slot = mem_strdup(options->slot);
     self->publication = mem_strdup(options->publication);
+    self->insert_publication = mem_strdup(options->insert_publication);
     self->start = self->received = self->keepalive = options->start;
     self->status_interval_ms = options->status_interval_ms > 0 ? options->status_interval_ms : 1000;
     atomic_init(&self->server_end, options->start);
@@ -259,6 +265,7 @@ void walsender_free(struct walsender *self)
         close(self->cancel_fd);
     free(self->slot);
     free(self->publication);
+    free(self->insert_publication);
     free(self);
 }
 
@@ -316,6 +323,10 @@ bool walsender_start(struct walsender *self, struct error *err)
     char start[POSITION_TEXT_SIZE];
     say_lsn(self->start, start);
     sql_ident(&names, self->publication);
+    if (self->insert_publication) {
+        buffer_putc(&names, ',');
+        sql_ident(&names, self->insert_publication);
+    }
     buffer_puts(&sql, "START_REPLICATION SLOT ");
     sql_ident(&sql, self->slot);
     buffer_printf(&sql, " LOGICAL %s (proto_version '%d', publication_names ", start,

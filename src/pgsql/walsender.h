@@ -18,6 +18,7 @@ struct walsender_options {
     struct pg_conn_options conn;
     const char *slot;
     const char *publication;
+    const char *insert_publication; /* a second one, for tables without a replica identity; NULL: none */
     uint64_t start;
     bool binary;
     int status_interval_ms;
