@@ -138,3 +138,36 @@ def make_proxy(base):
     yield make
     for p in made:
         p.close()
+
+
+@pytest.fixture(scope="session")
+def clock_shim(base):
+    """clock_shim(hours) is an environment under which a process's wall clock is that far off."""
+    import subprocess
+    source, library = os.path.join(base, "clock.c"), os.path.join(base, "clock.so")
+    with open(source, "w") as f:
+        f.write(r"""
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+static long off(void) { const char *h = getenv("CLOCK_SHIM_HOURS"); return h ? atol(h) * 3600 : 0; }
+int clock_gettime(clockid_t id, struct timespec *ts) {
+    int r = (int)syscall(SYS_clock_gettime, id, ts);
+    if (r == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) ts->tv_sec += off();
+    return r;
+}
+int gettimeofday(struct timeval *tv, void *tz) {
+    struct timespec ts; (void)tz; clock_gettime(CLOCK_REALTIME, &ts);
+    tv->tv_sec = ts.tv_sec; tv->tv_usec = ts.tv_nsec / 1000; return 0;
+}
+time_t time(time_t *t) { struct timespec ts; clock_gettime(CLOCK_REALTIME, &ts); if (t) *t = ts.tv_sec; return ts.tv_sec; }
+""")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-w", "-o", library, source], check=True)
+
+    def env(hours):
+        asan = os.environ.get("ASAN_OPTIONS", "detect_leaks=1:exitcode=99") + ":verify_asan_link_order=0"
+        return {"LD_PRELOAD": library, "CLOCK_SHIM_HOURS": str(hours), "ASAN_OPTIONS": asan}
+    return env

@@ -13,6 +13,14 @@ SOURCE_ROLE = "crossfade_source"
 TARGET_ROLE = "crossfade_target"
 OWNER = "app_owner"
 
+# Tables whose rows an UPDATE could not name
+KEYLESS = """
+SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+ WHERE relkind IN ('r', 'p') AND NOT relispartition AND relpersistence = 'p' AND nspname !~ '^pg_'
+   AND nspname NOT IN ('information_schema', 'crossfade')
+   AND NOT (relreplident IN ('f', 'i') OR relreplident = 'd' AND EXISTS
+            (SELECT FROM pg_index i WHERE indrelid = c.oid AND indisprimary)) ORDER BY 1"""
+
 
 class Pipeline:
     def __init__(self, name, directory, legacy, target, redis=None):
@@ -57,10 +65,24 @@ class Pipeline:
         else:
             self.target.execute(f"REVOKE {OWNER} FROM {TARGET_ROLE}")
 
-    def publish(self, what="ALL TABLES", options=""):
-        self.legacy.execute(f"CREATE PUBLICATION crossfade_{self.name} FOR {what} {options}")
+    def publish(self, what=None, options=""):
+        """As an administrator: ALL TABLES, unless some table has no replica identity; such tables are published for
+        inserts only, or the application could not update them any more."""
+        name = f"crossfade_{self.name}"
+        keyless = [r[0] for r in self.legacy.query(KEYLESS)]
+        if what is None and keyless:
+            keyed = [r[0] for r in self.legacy.query(KEYLESS.replace("AND NOT", "AND"))]
+            insert = "publish = 'insert'" + (", publish_via_partition_root = true" if self.legacy.server.version >= 130000 else "")
+            self.legacy.execute(f"CREATE PUBLICATION {name}_insert FOR TABLE {', '.join(keyless)} WITH ({insert})")
+            what = "TABLE " + ", ".join(keyed) if keyed else None
+            if what is None:
+                self.legacy.execute(f"CREATE PUBLICATION {name}")
+                return
+        if self.legacy.server.version >= 130000:
+            options = options or "WITH (publish_via_partition_root = true)"
+        self.legacy.execute(f"CREATE PUBLICATION {name} FOR {what or 'ALL TABLES'} {options}")
 
-    def prepare(self, owner_on_target=True, publish="ALL TABLES", options=""):
+    def prepare(self, owner_on_target=True, publish=None, options=""):
         self.roles(owner_on_target)
         self.publish(publish, options)
         code, out, err = self.crossfade("install")
