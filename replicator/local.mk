@@ -32,6 +32,8 @@ libreplicator_a_SOURCES = \
 	replicator/session.c \
 	replicator/session.h \
 	replicator/session_internal.h \
+	replicator/session_stream.c \
+	replicator/session_wishes.c \
 	replicator/steward.c \
 	replicator/steward.h \
 	replicator/stream.c \

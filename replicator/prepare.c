@@ -48,7 +48,7 @@ static char *why_unfit(const struct pairing *pairing, const struct table *table)
 }
 
 /* Tables that streamed once and no longer fit stay in the set: their changes have to be parked. */
-static void keep_unfit(struct prepared *out, struct pairing *pairing)
+static void keep_unfit(struct preparation *out, struct pairing *pairing)
 {
     uint32_t fit = out->tables.count;
     out->unfit = mem_alloc((fit + pairing->unfit.count) * sizeof(*out->unfit));
@@ -62,14 +62,14 @@ static void keep_unfit(struct prepared *out, struct pairing *pairing)
     pairing->unfit = (struct table_set){0};
 }
 
-bool prepare_tables(const struct prepare *self, struct prepared *out, struct error *err)
+bool prepare_tables(const struct prepare *self, struct preparation *out, struct error *err)
 {
     struct pg_catalog source = {0};
     struct pg_catalog sink = {0};
     struct pairing pairing = {0};
     struct fingerprint fp;
     bool found = false;
-    *out = (struct prepared){0};
+    *out = (struct preparation){0};
     bool ok = read_catalogs(self, &source, &sink, err) &&
               pair_tables(self->config, &source, self->source->version, &sink, &pairing, err) &&
               fingerprint_get(self->target, self->config->pipeline, "forward", &fp, &found, err);
@@ -78,12 +78,13 @@ bool prepare_tables(const struct prepare *self, struct prepared *out, struct err
         ok = error_set(err, ERROR_REFUSED, "there is no table to move - see `tables` in %s",
                        self->config->path);
     if (ok) {
-        *out = (struct prepared){.tables = pairing.tables, .binary = pairing.binary, .first = !found};
+        *out = (struct preparation){.tables = pairing.tables, .binary = pairing.binary, .first = !found};
         pairing.tables = (struct table_set){0};
         keep_unfit(out, &pairing);
         out->reasons = mem_alloc(out->tables.count * sizeof(*out->reasons));
         out->parked = mem_alloc(out->tables.count * sizeof(*out->parked));
         out->quarantined = mem_alloc(out->tables.count * sizeof(*out->quarantined));
+        out->forget = mem_alloc(out->tables.count);
     }
     pairing_free(&pairing);
     pg_catalog_free(&source);
@@ -92,7 +93,7 @@ bool prepare_tables(const struct prepare *self, struct prepared *out, struct err
 }
 
 /* Keyless tables in catchup need the snapshot under which they were copied. */
-static bool read_snapshots(const struct prepare *self, struct prepared *p, struct error *err)
+static bool read_snapshots(const struct prepare *self, struct preparation *p, struct error *err)
 {
     const char *pipeline = self->config->pipeline;
     PGresult *r =
@@ -113,7 +114,7 @@ static bool read_snapshots(const struct prepare *self, struct prepared *p, struc
     return true;
 }
 
-static bool read_waiting(const struct prepare *self, struct prepared *p, struct error *err)
+static bool read_waiting(const struct prepare *self, struct preparation *p, struct error *err)
 {
     const char *pipeline = self->config->pipeline;
     PGresult *r = pg_query(self->target,
@@ -136,7 +137,7 @@ static bool read_waiting(const struct prepare *self, struct prepared *p, struct 
 }
 
 /* A table that no longer fits has drifted if it was ever copied, else it can't be copied. */
-static bool mark_unfit(const struct prepare *self, struct prepared *p, struct error *err)
+static bool mark_unfit(const struct prepare *self, struct preparation *p, struct error *err)
 {
     for (uint32_t i = 0; i < p->tables.count; i++) {
         struct table *t = p->tables.tables[i];
@@ -154,13 +155,13 @@ static bool mark_unfit(const struct prepare *self, struct prepared *p, struct er
     return true;
 }
 
-bool prepare_states(const struct prepare *self, struct prepared *p, struct error *err)
+bool prepare_states(const struct prepare *self, struct preparation *p, struct error *err)
 {
     return store_table_states_get(self->target, self->config->pipeline, &p->tables, p->reasons, err) &&
            mark_unfit(self, p, err) && read_snapshots(self, p, err) && read_waiting(self, p, err);
 }
 
-void prepared_free(struct prepared *self)
+void preparation_free(struct preparation *self)
 {
     for (uint32_t i = 0; i < self->tables.count && self->reasons; i++)
         free(self->reasons[i]);
@@ -170,6 +171,7 @@ void prepared_free(struct prepared *self)
     free(self->reasons);
     free(self->parked);
     free(self->quarantined);
+    free(self->forget);
     table_set_free(&self->tables);
-    *self = (struct prepared){0};
+    *self = (struct preparation){0};
 }

@@ -20,34 +20,36 @@ struct prepare {
     int64_t epoch;
 };
 
-struct prepared {
+struct preparation {
     struct table_set tables;
     bool binary;
     bool first; /* nothing of this pipeline was there before */
     int lane_count;
-    char **unfit;         /* per table id: what does not fit (any more), or NULL */
-    char **reasons;       /* per table id: why it is stopped, or NULL */
-    int64_t *parked;      /* per table id: changes that wait */
-    int64_t *quarantined; /* per table id */
+    char **unfit;          /* per table id: what does not fit (any more), or NULL */
+    char **reasons;        /* per table id: why it is stopped, or NULL */
+    int64_t *parked;       /* per table id: changes that wait */
+    int64_t *quarantined;  /* per table id */
+    unsigned char *forget; /* per table id: it is copied anew, what waits of it is void */
 };
 
 /* Pairs the two catalogs. At the first start any FAIL finding refuses (ERROR_REFUSED, all of them in the
  * text, `crossfade check` for the rest); later a table that no longer fits goes to TABLE_DRIFT with the
  * finding as its reason, and is kept. */
-MUST_CHECK bool prepare_tables(const struct prepare *self, struct prepared *out, struct error *err);
+MUST_CHECK bool prepare_tables(const struct prepare *self, struct preparation *out, struct error *err);
 /* Publication(s), made or completed where we may; then, for tables newly published, waits out older writers
  * (hazard 6). */
-MUST_CHECK bool prepare_publication(const struct prepare *self, const struct prepared *p, struct error *err);
+MUST_CHECK bool prepare_publication(const struct prepare *self, const struct preparation *p,
+                                    struct error *err);
 /* Slot and fingerprint (rule 5): made at the first start; later compared. ERROR_FATAL when history is broken.
  */
-MUST_CHECK bool prepare_slot(const struct prepare *self, struct prepared *p, struct error *err);
+MUST_CHECK bool prepare_slot(const struct prepare *self, struct preparation *p, struct error *err);
 /* Deals tables to lanes: anew when all rows stand at one position, else as stored. Makes the progress rows.
  */
-MUST_CHECK bool prepare_lanes(const struct prepare *self, struct prepared *p, struct error *err);
+MUST_CHECK bool prepare_lanes(const struct prepare *self, struct preparation *p, struct error *err);
 /* Stored states and parked changes into `tables`. */
-MUST_CHECK bool prepare_states(const struct prepare *self, struct prepared *p, struct error *err);
+MUST_CHECK bool prepare_states(const struct prepare *self, struct preparation *p, struct error *err);
 
-void prepared_free(struct prepared *self);
+void preparation_free(struct preparation *self);
 
 /* The source's end of WAL now, rounded so that a stream reaches it though nothing more is written. */
 MUST_CHECK bool prepare_source_end(struct pg_conn *source, struct position *out, struct error *err);

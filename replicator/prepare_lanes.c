@@ -33,7 +33,7 @@ static bool rows_agree(const struct store_progress *rows, int count)
 
 /* Tables that were dealt before keep their lane; new ones go where the pairing put them, within the lanes
  * there are. */
-static bool keep_stored(const struct prepare *self, struct prepared *p, int count, struct error *err)
+static bool keep_stored(const struct prepare *self, struct preparation *p, int count, struct error *err)
 {
     char *json = NULL;
     if (!store_get(self->target, self->config->pipeline, "pipeline", "lanes", &json, err))
@@ -61,7 +61,8 @@ static char *lanes_json(const struct table_set *tables)
 }
 
 /* One transaction: assignment, a row for every lane, none beyond. */
-static bool deal_anew(const struct prepare *self, struct prepared *p, struct position at, struct error *err)
+static bool deal_anew(const struct prepare *self, struct preparation *p, struct position at,
+                      struct error *err)
 {
     char position[POSITION_TEXT_SIZE];
     char count[16];
@@ -92,7 +93,7 @@ static bool deal_anew(const struct prepare *self, struct prepared *p, struct pos
     return ok;
 }
 
-bool prepare_lanes(const struct prepare *self, struct prepared *p, struct error *err)
+bool prepare_lanes(const struct prepare *self, struct preparation *p, struct error *err)
 {
     struct store_progress *rows = NULL;
     struct fingerprint fp;

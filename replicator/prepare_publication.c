@@ -149,7 +149,7 @@ static bool wait_out_writers(const struct prepare *self, struct error *err)
     }
 }
 
-bool prepare_publication(const struct prepare *self, const struct prepared *p, struct error *err)
+bool prepare_publication(const struct prepare *self, const struct preparation *p, struct error *err)
 {
     char insert[80];
     bool changed = false;

@@ -133,7 +133,7 @@ static bool check_timeline(const struct prepare *self, const struct fingerprint 
     return ok;
 }
 
-bool prepare_slot(const struct prepare *self, struct prepared *p, struct error *err)
+bool prepare_slot(const struct prepare *self, struct preparation *p, struct error *err)
 {
     const struct config *c = self->config;
     struct fingerprint now;

@@ -119,7 +119,7 @@ void session_close(struct session *self, bool drain, bool release)
     pg_conn_close(&self->target);
     pg_conn_close(&self->report);
     wish_list_free(&self->wishes);
-    prepared_free(&self->p);
+    preparation_free(&self->p);
     pthread_cond_destroy(&self->wake_cond);
     pthread_mutex_destroy(&self->wake_mutex);
     pthread_mutex_destroy(&self->report_mutex);
@@ -148,7 +148,7 @@ static void publish(struct session *self)
 bool session_prepare(struct session *self, struct error *err)
 {
     session_stream_stop(self, true);
-    prepared_free(&self->p);
+    preparation_free(&self->p);
     if (!prepare_tables(&self->prepare, &self->p, err) ||
         !prepare_publication(&self->prepare, &self->p, err) || !prepare_slot(&self->prepare, &self->p, err) ||
         !prepare_states(&self->prepare, &self->p, err) || !prepare_lanes(&self->prepare, &self->p, err))

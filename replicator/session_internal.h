@@ -19,7 +19,7 @@ struct session {
     struct pg_conn source;
     struct pg_conn target;
     struct prepare prepare;
-    struct prepared p;
+    struct preparation p;
     struct steward *steward;
     struct stream *stream; /* NULL: none runs */
     struct position goal;  /* the source's end as read after the last copy, or at the start */

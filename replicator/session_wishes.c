@@ -100,7 +100,7 @@ static bool apply_table(struct session *self, struct table *t, struct error *err
             !put_state(self, t, TABLE_BACKFILL, "copied anew, as asked", err) ||
             !table_wish_done(self, t, "recopy", err))
             return false;
-        self->p.parked[t->id] = 0;
+        self->p.forget[t->id] = 1;
         self->goal = (struct position){.kind = POSITION_NONE};
     }
     if (wish_is_true(&self->wishes, "table", t->from, "resume")) {
@@ -127,9 +127,23 @@ bool session_wishes_apply(struct session *self, struct error *err)
     return true;
 }
 
+/* What waited of tables that are copied anew is older than the copy. */
+static bool forget_waiting(struct session *self, struct sink **sinks, struct error *err)
+{
+    for (uint32_t i = 0; i < self->p.tables.count; i++) {
+        struct table *t = self->p.tables.tables[i];
+        if (self->p.forget[i] && !pg_sink_forget_parked(sinks[t->lane], t, err))
+            return false;
+        self->p.forget[i] = 0;
+    }
+    return true;
+}
+
 bool session_wishes_sinks(struct session *self, struct sink **sinks, struct error *err)
 {
     static const char *const keys[] = {"retry", "skip"};
+    if (!forget_waiting(self, sinks, err))
+        return false;
     for (int k = 0; k < 2; k++) {
         const struct wish *w = wish_find(&self->wishes, "quarantine", keys[k]);
         if (!w)
