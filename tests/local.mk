@@ -7,9 +7,13 @@ CHECKS = \
 	tests/check_headers.sh \
 	tests/check_layers.sh \
 	tests/check_man.sh \
+	tests/check_man_config.sh \
 	tests/check_shell.sh \
 	tests/check_unit.sh
 TESTS += $(CHECKS)
+check_PROGRAMS += tests/unit/config_describe
+tests_unit_config_describe_SOURCES = tests/unit/config_describe.c
+tests_unit_config_describe_LDADD = $(FUZZ_LDADD)
 AM_TESTS_ENVIRONMENT = CC='$(CC)'; CHECK_CPPFLAGS='$(LIBPQ_CFLAGS) $(LIBEVENT_CFLAGS) $(CJSON_CFLAGS) $(HIREDIS_CFLAGS) $(SYSTEMD_CFLAGS)'; \
 	export CC CHECK_CPPFLAGS;
 EXTRA_DIST += $(CHECKS) \
@@ -25,6 +29,8 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/lib/proxy.py \
 	tests/scenario/lib/redis_server.py \
 	tests/scenario/lib/replicator.py \
+	tests/scenario/test_control.py \
+	tests/scenario/test_units_live.py \
 	tests/scenario/test_move.py
 
 # Programs against real servers; PYTEST_ARGS='-k name' picks some.

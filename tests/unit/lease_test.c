@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * The lease on a real server: CROSSFADE_TEST_PG is the conninfo of an empty database that may be written to.
- * Without it the test is skipped.
+ * The lease on a real server: CROSSFADE_TEST_PG is a conninfo by which databases may be made; ours is
+ * lease_test. Without it the test is skipped.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,9 +20,11 @@
 #include "state/store.h"
 #include "state/wish.h"
 
-static struct pg_conn session(const char *pipeline, const char *job)
+static struct pg_conn session_in(const char *database, const char *pipeline, const char *job)
 {
-    struct pg_conn_options options = {.conninfo = getenv("CROSSFADE_TEST_PG"),
+    char conninfo[1000];
+    (void)snprintf(conninfo, sizeof(conninfo), "%s %s", getenv("CROSSFADE_TEST_PG"), database);
+    struct pg_conn_options options = {.conninfo = conninfo,
                                       .pipeline = pipeline,
                                       .job = job,
                                       .endpoint = "target",
@@ -33,6 +35,11 @@ static struct pg_conn session(const char *pipeline, const char *job)
     if (!pg_conn_open(&conn, &options, &err))
         fail_msg("%s", err.text);
     return conn;
+}
+
+static struct pg_conn session(const char *pipeline, const char *job)
+{
+    return session_in("dbname=lease_test", pipeline, job);
 }
 
 static void run(struct pg_conn *conn, const char *sql)
@@ -68,12 +75,24 @@ static void expire(struct pg_conn *conn, const char *pipeline)
 static int setup(void **state)
 {
     (void)state;
-    struct pg_conn conn = session("setup", "control");
+    struct pg_conn admin = session_in("", "setup", "control");
     struct error err = {0};
-    run(&conn, "DROP SCHEMA IF EXISTS crossfade CASCADE");
+    run(&admin, "DROP DATABASE IF EXISTS lease_test");
+    run(&admin, "CREATE DATABASE lease_test");
+    pg_conn_close(&admin);
+    struct pg_conn conn = session("setup", "control");
     if (!schema_install(&conn, &err))
         fail_msg("%s", err.text);
     pg_conn_close(&conn);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    struct pg_conn admin = session_in("", "setup", "control");
+    run(&admin, "DROP DATABASE lease_test");
+    pg_conn_close(&admin);
     return 0;
 }
 
@@ -363,5 +382,5 @@ int main(void)
         puts("CROSSFADE_TEST_PG is not set");
         return 77;
     }
-    return cmocka_run_group_tests(tests, setup, NULL);
+    return cmocka_run_group_tests(tests, setup, teardown);
 }
