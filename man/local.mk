@@ -1,2 +1,3 @@
 # files of man
-dist_man_MANS += man/crossfade.1
+dist_man_MANS += man/crossfade.1 man/crossfade-replicator.8
+dist_man_MANS += man/crossfade.conf.5

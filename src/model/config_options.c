@@ -146,7 +146,7 @@ const struct option config_options[] = {
      .help = "quarantined rows of a table beyond which it stops"},
     {"max_deletes", OPTION_RATIO, .initial = "0.01", .min = 0, .max = 1, AT(max_deletes),
      .help = "share of a table's rows beyond which a key sweep deletes nothing"},
-    {"value_limit", OPTION_SIZE, .initial = "256MB", .min = KB, .max = GB - 1, AT(value_limit),
+    {"value_limit", OPTION_SIZE, .initial = "256MB", .min = KB, .max = 1023 * MB, AT(value_limit),
      .help = "largest value that is carried"},
     {"connect_timeout", OPTION_DURATION, .initial = "10s", .min = 100, .max = HOUR, AT(connect_timeout_ms),
      .help = "wait for a server"},
