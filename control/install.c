@@ -47,11 +47,8 @@ int command_install(const struct context *context)
     if (ok)
         fprintf(context->out, "schema crossfade version %d %s in %s\n", SCHEMA_VERSION,
                 before == SCHEMA_VERSION ? "was already" : "is now", target.where);
-    else {
+    else
         status = command_fail(&err);
-        if (strcmp(err.code, "42501") == 0)
-            fputs("crossfade: a role that may can run what `crossfade install --print` prints\n", stderr);
-    }
     pg_conn_close(&target);
     return status;
 }

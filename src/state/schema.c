@@ -6,7 +6,9 @@
  */
 #include "state/schema.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "pgsql/sql.h"
 #include "src/state/schema_sql.h"
@@ -31,6 +33,15 @@ void schema_grants(struct buffer *out, const char *role)
     }
 }
 
+static bool explain_rights(struct error *err)
+{
+    size_t used = strlen(err->text);
+    if (strcmp(err->code, "42501") == 0)
+        snprintf(err->text + used, sizeof(err->text) - used,
+                 " - have an administrator run what `crossfade install --print` prints");
+    return false;
+}
+
 bool schema_version(struct pg_conn *target, int *version, struct error *err)
 {
     char text[16];
@@ -38,12 +49,12 @@ bool schema_version(struct pg_conn *target, int *version, struct error *err)
     *version = 0;
     if (!pg_query_one(target, "SELECT pg_catalog.to_regclass('crossfade.version')", 0, NULL, text,
                       sizeof(text), &none, err))
-        return error_prefix(err, "looking for our schema");
+        return explain_rights(err);
     if (none)
         return true;
     if (!pg_query_one(target, "SELECT coalesce(max(version), 0) FROM crossfade.version", 0, NULL, text,
                       sizeof(text), NULL, err))
-        return error_prefix(err, "reading crossfade.version");
+        return explain_rights(err);
     *version = atoi(text);
     return true;
 }
@@ -77,7 +88,8 @@ bool schema_install(struct pg_conn *target, struct error *err)
         struct error second;
         if (!pg_exec(target, "ROLLBACK", &second))
             err->kind = ERROR_RETRY; /* the link is gone, whatever else was wrong */
-        return error_prefix(err, "installing schema crossfade");
+        (void)error_prefix(err, "installing schema crossfade");
+        return explain_rights(err);
     }
     return pg_exec(target, "COMMIT", err);
 }
