@@ -6,9 +6,10 @@ libreplicator_a_SOURCES = \
 	replicator/copier.c replicator/copier.h \
 	replicator/crew.c replicator/crew.h \
 	replicator/existing.c replicator/existing.h \
-	replicator/indexes.h \
+	replicator/indexes.c replicator/indexes.h \
 	replicator/key_order.c replicator/key_order.h \
 	replicator/reread.h \
+	replicator/restore.c \
 	replicator/runner.h \
 	replicator/http.c \
 	replicator/http.h \

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * Dropping, and remembering how to make it again. One transaction a table: each object's row in
+ * crossfade.saved_ddl is written where the object is dropped, so whatever happens it exists or is saved,
+ * never neither. saved_ddl.position says when it is made: 0 the key's index, 1 indexes and constraints, 2
+ * foreign keys. Making it again is restore.c's.
+ *
+ * Left alone: tables of other owners; partitioned tables and partitions (an index there belongs to the whole
+ * tree); invalid indexes; a unique index that a remaining foreign key of another table needs; what something
+ * else of the database depends on (a view by its primary key).
+ *
+ * A constraint's index is saved as CREATE INDEX plus ADD CONSTRAINT … USING INDEX, which keeps its tablespace
+ * and storage parameters and needs the strong lock only for a moment.
+ */
+#include "replicator/indexes.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "pgsql/sql.h"
+
+/* $1 the table's oid, $2 the key's sink column names. What may be dropped, foreign keys first. */
+static const char find_sql[] =
+    "WITH t AS ("
+    "  SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS name, n.nspname"
+    "    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    "   WHERE c.oid = $1::oid AND c.relkind = 'r' AND NOT c.relispartition"
+    "     AND pg_has_role(c.relowner, 'USAGE')),"
+    "i AS ("
+    "  SELECT x.*, c.relname, coalesce(co.oid, 0) AS constraint_oid, co.contype, co.conname,"
+    "         coalesce(co.condeferrable, false) AS may_defer, coalesce(co.condeferred, false) AS defers,"
+    "         (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM pg_attribute a"
+    "           WHERE a.attrelid = x.indrelid"
+    "             AND a.attnum = ANY ((x.indkey::int2[])[0:x.indnkeyatts - 1])) AS columns"
+    "    FROM pg_index x JOIN t ON t.oid = x.indrelid JOIN pg_class c ON c.oid = x.indexrelid"
+    "    LEFT JOIN pg_constraint co ON co.conindid = x.indexrelid AND co.contype IN ('p', 'u', 'x')"
+    "         AND co.conrelid = x.indrelid"
+    "   WHERE x.indisvalid AND x.indisready"
+    "     AND NOT EXISTS (SELECT 1 FROM pg_constraint f WHERE f.contype = 'f' AND f.conindid = "
+    "x.indexrelid)),"
+    "k AS ("
+    "  SELECT indexrelid FROM i"
+    "   WHERE indisunique AND indpred IS NULL AND indexprs IS NULL AND columns ="
+    "         (SELECT array_agg(u ORDER BY u) FROM unnest($2::text[]) u)"
+    "   ORDER BY may_defer, indisprimary DESC, indexrelid LIMIT 1),"
+    "extra AS (" /* what an index carries besides its definition */
+    "  SELECT i.indexrelid, concat("
+    "    CASE WHEN i.indisreplident THEN"
+    "         format('; ALTER TABLE %s REPLICA IDENTITY USING INDEX %I', t.name, i.relname) END,"
+    "    CASE WHEN i.indisclustered THEN format('; ALTER TABLE %s CLUSTER ON %I', t.name, i.relname) END,"
+    "    '; COMMENT ON INDEX ' || format('%I.%I IS %L', t.nspname, i.relname,"
+    "         obj_description(i.indexrelid, 'pg_class')),"
+    "    '; COMMENT ON CONSTRAINT ' || format('%I ON %s IS %L', i.conname, t.name,"
+    "         obj_description(i.constraint_oid, 'pg_constraint')),"
+    "    (SELECT string_agg(format('; ALTER INDEX %I.%I ALTER COLUMN %s SET STATISTICS %s', t.nspname,"
+    "            i.relname, a.attnum, a.attstattarget), '' ORDER BY a.attnum)"
+    "       FROM pg_attribute a WHERE a.attrelid = i.indexrelid AND a.attstattarget >= 0)) AS ddl"
+    "    FROM i, t) "
+    "SELECT 'foreign_key', f.conname::text,"
+    "       format('ALTER TABLE %s ADD CONSTRAINT %I %s', t.name, f.conname, pg_get_constraintdef(f.oid))"
+    "         || coalesce('; COMMENT ON CONSTRAINT ' || format('%I ON %s IS %L', f.conname, t.name,"
+    "            obj_description(f.oid, 'pg_constraint')), ''),"
+    "       format('ALTER TABLE %s DROP CONSTRAINT %I', t.name, f.conname), 2"
+    "  FROM pg_constraint f, t WHERE f.conrelid = t.oid AND f.contype = 'f' AND f.conparentid = 0 "
+    "UNION ALL "
+    "SELECT CASE WHEN i.contype IS NULL THEN 'index' ELSE 'constraint' END, i.relname::text,"
+    "       CASE WHEN i.contype IS NULL THEN pg_get_indexdef(i.indexrelid)"
+    "            WHEN i.contype = 'x' OR pg_get_constraintdef(i.constraint_oid) LIKE '%WITHOUT OVERLAPS%' "
+    "THEN"
+    "                 format('ALTER TABLE %s ADD CONSTRAINT %I %s', t.name, i.conname,"
+    "                        pg_get_constraintdef(i.constraint_oid))"
+    "            ELSE pg_get_indexdef(i.indexrelid) || format('; ALTER TABLE %s ADD CONSTRAINT %I %s USING "
+    "INDEX %I',"
+    "                 t.name, i.conname, CASE i.contype WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END, "
+    "i.relname)"
+    "                 || CASE WHEN i.may_defer THEN ' DEFERRABLE' ELSE '' END"
+    "                 || CASE WHEN i.defers THEN ' INITIALLY DEFERRED' ELSE '' END"
+    "       END || extra.ddl,"
+    "       CASE WHEN i.contype IS NULL THEN format('DROP INDEX %I.%I', t.nspname, i.relname)"
+    "            ELSE format('ALTER TABLE %s DROP CONSTRAINT %I', t.name, i.conname) END,"
+    "       CASE WHEN i.indexrelid IN (SELECT indexrelid FROM k) THEN 0 ELSE 1 END"
+    "  FROM i JOIN t ON true JOIN extra USING (indexrelid) "
+    "ORDER BY 5 DESC, 2";
+
+enum { COL_KIND, COL_NAME, COL_DDL, COL_DROP, COL_POSITION };
+
+/* Left where it is for the table's own reasons; the server's other troubles are everybody's. */
+static bool is_own(const struct error *err)
+{
+    return err->kind == ERROR_REFUSED || err->kind == ERROR_DATA || err->kind == ERROR_TABLE;
+}
+
+/* Saves and drops one object under a savepoint. */
+static bool defer_one(struct pg_conn *target, const char *pipeline, const struct table *table,
+                      const PGresult *r, int row, struct error *err)
+{
+    const char *params[] = {pipeline,
+                            table->to,
+                            PQgetvalue(r, row, COL_KIND),
+                            PQgetvalue(r, row, COL_NAME),
+                            PQgetvalue(r, row, COL_DDL),
+                            PQgetvalue(r, row, COL_DROP),
+                            PQgetvalue(r, row, COL_POSITION)};
+    if (!pg_exec(target, "SAVEPOINT crossfade_try", err))
+        return false;
+    if (pg_exec_params(
+            target,
+            "INSERT INTO crossfade.saved_ddl (pipeline, table_name, kind, name, ddl, drop_ddl, position)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7)"
+            " ON CONFLICT (pipeline, table_name, kind, name) DO UPDATE"
+            " SET ddl = excluded.ddl, drop_ddl = excluded.drop_ddl, position = excluded.position",
+            7, params, err) &&
+        pg_exec(target, PQgetvalue(r, row, COL_DROP), err))
+        return pg_exec(target, "RELEASE crossfade_try", err);
+    return is_own(err) && pg_exec(target, "ROLLBACK TO crossfade_try; RELEASE crossfade_try", err);
+}
+
+static PGresult *find(struct pg_conn *target, const struct table *table, struct error *err)
+{
+    struct buffer oid = {0}, names = {0};
+    const char **key = mem_alloc((size_t)(table->key_count + 1) * sizeof(*key));
+    for (uint16_t i = 0; i < table->key_count; i++)
+        key[i] = table->columns[table->key[i]].sink;
+    sql_array(&names, key, table->key_count);
+    buffer_printf(&oid, "%" PRIu32, table->sink_oid);
+    const char *params[] = {buffer_text(&oid), buffer_text(&names)};
+    PGresult *r = pg_query(target, find_sql, 2, params, err);
+    buffer_free(&oid);
+    buffer_free(&names);
+    free(key);
+    return r;
+}
+
+/* The fence comes last: it makes a take-over wait until the end, and DROP may have to wait for locks. */
+static bool defer_rows(struct pg_conn *target, const char *pipeline, int64_t epoch, const struct table *table,
+                       int position, struct error *err)
+{
+    char number[24];
+    snprintf(number, sizeof(number), "%" PRId64, epoch);
+    const char *fence[] = {pipeline, number};
+    PGresult *r = find(target, table, err);
+    if (!r)
+        return false;
+    int count = 0;
+    bool ok = true;
+    for (int row = 0; row < PQntuples(r) && ok; row++) {
+        bool foreign_key = strcmp(PQgetvalue(r, row, COL_POSITION), "2") == 0;
+        if (foreign_key != (position == 2))
+            continue;
+        ok = (count++ || pg_exec(target, "BEGIN", err)) && defer_one(target, pipeline, table, r, row, err);
+    }
+    if (count && ok)
+        ok = pg_exec_params(target, "SELECT crossfade.fence($1, $2)", 2, fence, err) &&
+             pg_exec(target, "COMMIT", err);
+    PQclear(r);
+    return ok;
+}
+
+/* Foreign keys of all tables first: they hold the unique indexes of the others. */
+bool indexes_defer(struct pg_conn *target, const char *pipeline, int64_t epoch, struct table *const *tables,
+                   uint32_t count, struct error *err)
+{
+    struct error ignored;
+    for (int position = 2; position >= 1; position--) {
+        for (uint32_t i = 0; i < count; i++) {
+            if (defer_rows(target, pipeline, epoch, tables[i], position, err))
+                continue;
+            bool back = pg_exec(target, "ROLLBACK", &ignored);
+            (void)back; /* a lost link has rolled back by itself */
+            return error_prefix(err, "deferring the indexes of %s", tables[i]->to);
+        }
+    }
+    return true;
+}
+
+bool indexes_pending(struct pg_conn *target, const char *pipeline, bool *pending, struct error *err)
+{
+    char text[8];
+    const char *params[] = {pipeline};
+    if (!pg_query_one(target, "SELECT EXISTS (SELECT 1 FROM crossfade.saved_ddl WHERE pipeline = $1)", 1,
+                      params, text, sizeof(text), NULL, err))
+        return false;
+    *pending = text[0] == 't';
+    return true;
+}
