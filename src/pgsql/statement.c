@@ -69,17 +69,32 @@ static void add_row_params(struct statement_part *p, const uint64_t *mask, bool 
     }
 }
 
-static void put_pinned(const struct statement_part *p, const uint64_t *mask)
+static bool any_pinned(const struct table *table, const uint64_t *mask)
+{
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        if (is_pinned(table, mask, i))
+            return true;
+    }
+    return false;
+}
+
+/* " AND (t.n = …)": they are what they are to become; or not. */
+static void put_pinned(const struct statement_part *p, const uint64_t *mask, bool same)
 {
     struct buffer *sql = &p->out->sql;
+    if (!any_pinned(p->table, mask))
+        return;
+    const char *lead = same ? " AND (t." : " AND NOT (t.";
     for (uint16_t i = 0; i < p->table->column_count; i++) {
         if (!is_pinned(p->table, mask, i))
             continue;
-        buffer_puts(sql, " AND t.");
+        buffer_puts(sql, lead);
         sql_ident(sql, p->table->columns[i].sink);
         buffer_puts(sql, " = ");
         statement_part_value(p, i, false);
+        lead = " AND t.";
     }
+    buffer_putc(sql, ')');
 }
 
 static void put_update(struct statement_part *p, const uint64_t *mask)
@@ -107,7 +122,7 @@ static void put_update(struct statement_part *p, const uint64_t *mask)
     }
     buffer_puts(sql, " WHERE ");
     statement_part_key_match(p);
-    put_pinned(p, mask);
+    put_pinned(p, mask, true);
 }
 
 static void put_delete(struct statement_part *p)
@@ -148,13 +163,14 @@ static void put_insert(struct statement_part *p, const uint64_t *mask)
     }
 }
 
-static void put_missing_where(struct statement_part *p, bool there)
+static void put_missing_where(struct statement_part *p, bool there, const uint64_t *mask)
 {
     struct buffer *sql = &p->out->sql;
-    buffer_puts(sql, there ? " WHERE EXISTS (SELECT 1 FROM " : " WHERE NOT EXISTS (SELECT 1 FROM ");
+    buffer_puts(sql, there ? "EXISTS (SELECT 1 FROM " : "NOT EXISTS (SELECT 1 FROM ");
     statement_part_relation(p, true);
     buffer_puts(sql, " WHERE ");
     statement_part_key_match(p);
+    put_pinned(p, mask, true);
     buffer_putc(sql, ')');
 }
 
@@ -177,29 +193,46 @@ static void put_conflict(struct statement_part *p, const uint64_t *mask, bool ov
         sql_ident(sql, t->columns[i].sink);
         lead = ", ";
     }
-    lead = " WHERE t.";
-    for (uint16_t i = 0; i < t->column_count; i++) {
-        if (!is_pinned(t, mask, i))
-            continue;
-        buffer_puts(sql, lead);
-        sql_ident(sql, t->columns[i].sink);
-        buffer_puts(sql, " = excluded.");
-        sql_ident(sql, t->columns[i].sink);
-        lead = " AND t.";
+}
+
+/* An UPSERT can't set a GENERATED ALWAYS column: a row that has another value there goes first. The INSERT
+ * reads this CTE, so that it runs before. */
+static void put_pinned_delete(struct statement_part *p, const uint64_t *mask)
+{
+    struct buffer *sql = &p->out->sql;
+    buffer_puts(sql, "d AS (DELETE FROM ");
+    statement_part_relation(p, true);
+    if (p->out->set_based) {
+        buffer_puts(sql, " USING ");
+        statement_part_unnest(p, false);
     }
+    buffer_puts(sql, " WHERE ");
+    statement_part_key_match(p);
+    put_pinned(p, mask, false);
+    buffer_puts(sql, " RETURNING 1)");
+}
+
+static void add_insert_params(struct statement_part *p, const uint64_t *mask, bool upsert)
+{
+    add_row_params(p, mask, false);
+    if (upsert && (!p->table->sink_key_arbiter || any_pinned(p->table, mask)))
+        statement_part_key_params(p);
 }
 
 static void put_net_insert(struct statement_part *p, const uint64_t *mask, bool upsert)
 {
+    struct buffer *sql = &p->out->sql;
     bool arbiter = p->table->sink_key_arbiter;
-    add_row_params(p, mask, false);
-    if (upsert && !arbiter)
-        statement_part_key_params(p);
+    bool pinned = upsert && any_pinned(p->table, mask);
     put_insert(p, mask);
+    if (pinned)
+        buffer_puts(sql, " WHERE (SELECT pg_catalog.count(*) FROM d) >= 0");
+    if (upsert && !arbiter) {
+        buffer_puts(sql, pinned ? " AND " : " WHERE ");
+        put_missing_where(p, false, mask);
+    }
     if (arbiter)
         put_conflict(p, mask, upsert && any_set(p->table, mask));
-    else if (upsert)
-        put_missing_where(p, false);
 }
 
 /* True if the form's count is the number of rows it was given, when all is well. */
@@ -216,8 +249,18 @@ void statement_net(const struct table *table, enum net_op op, const uint64_t *ma
     assert(!set_based || statement_can_set(table, op == NET_DELETE ? NULL : mask, text_mask));
     statement_part_start(&p, table, text_mask, set_based, out);
     out->checked = expect && is_countable(table, op, mask);
+    if (op == NET_INSERT || op == NET_UPSERT)
+        add_insert_params(&p, mask, op == NET_UPSERT);
+    const char *with = "WITH ";
+    if (op == NET_UPSERT && any_pinned(table, mask)) {
+        buffer_puts(&out->sql, "WITH ");
+        put_pinned_delete(&p, mask);
+        with = out->checked ? ", " : " ";
+    }
     if (out->checked)
-        buffer_puts(&out->sql, "WITH n AS (");
+        buffer_printf(&out->sql, "%sn AS (", with);
+    else if (with[0] == ' ')
+        buffer_putc(&out->sql, ' ');
     if (op == NET_DELETE)
         put_delete(&p);
     else if (op == NET_UPDATE)
@@ -239,7 +282,8 @@ void statement_find(const struct table *table, const uint64_t *text_mask, bool t
     statement_part_key_params(&p);
     buffer_puts(&out->sql, "SELECT u.n FROM ");
     statement_part_unnest(&p, true);
-    put_missing_where(&p, there);
+    buffer_puts(&out->sql, " WHERE ");
+    put_missing_where(&p, there, NULL);
     buffer_puts(&out->sql, " ORDER BY u.n");
 }
 
@@ -263,7 +307,9 @@ void statement_reread(const struct table *table, const uint64_t *text_mask, bool
         buffer_puts(&out->sql, " FROM ");
         statement_part_unnest(&p, false);
     }
-    if (only_missing)
-        put_missing_where(&p, false);
+    if (only_missing) {
+        buffer_puts(&out->sql, " WHERE ");
+        put_missing_where(&p, false, NULL);
+    }
     buffer_puts(&out->sql, " ON CONFLICT DO NOTHING");
 }

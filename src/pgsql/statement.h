@@ -50,9 +50,9 @@ uint32_t statement_wire_oid(const struct column *column);
  * inside the statement; out->checked says whether it is there (not for an UPSERT that has nothing to update).
  * NET_DELETE and NET_UPDATE match by key. NET_INSERT skips a row whose key is there (that shows in the
  * count); without table->sink_key_arbiter it raises 23505 instead. NET_UPSERT's arbiter is the key; without
- * sink_key_arbiter it only inserts what is not there: run the NET_UPDATE of the same mask before it. An
- * UPDATE can't set a GENERATED ALWAYS identity column: where its value differs the row counts as not
- * touched, and statement_exact does it. */
+ * sink_key_arbiter it only inserts what is not there: run the NET_UPDATE of the same mask before it. A
+ * GENERATED ALWAYS identity column can't be set: where its value differs NET_UPDATE leaves the row, which
+ * shows in the count (statement_exact can do it); NET_UPSERT puts the row in anew. */
 void statement_net(const struct table *table, enum net_op op, const uint64_t *mask, const uint64_t *text_mask,
                    bool set_based, bool expect, struct statement *out);
 

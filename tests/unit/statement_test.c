@@ -480,14 +480,24 @@ static void pg_identity(void **state)
     assert_int_equal(touch(&st, one, one, NULL), 0);
     statement_net(u, NET_UPSERT, ALL, NULL, true, true, &st);
     assert_int_equal(touch(&st, two, two, "1"), 1);
-    statement_net(u, NET_UPSERT, ALL, NULL, true, true, &st); /* n would change */
+    statement_net(u, NET_UPDATE, ALL, NULL, true, true, &st); /* n would change */
     assert_int_equal(touch(&st, odd, odd, "1"), -1);
     assert_string_equal(last_state, "CF001");
-    statement_net(u, NET_UPDATE, ALL, NULL, true, false, &st);
-    assert_int_equal(touch(&st, odd, odd, NULL), 0);
     statement_exact(u, CHANGE_UPDATE, false, ALL, &st);
     assert_int_equal(touch(&st, odd, odd, NULL), 1);
     assert_query("SELECT id || a || n FROM " SCHEMA ".ident2", "2x9");
+    for (int form = 0; form < 4; form++) {
+        const char *const *row = form % 2 ? odd : two;
+        u->sink_key_arbiter = form < 2;
+        each_form(u, NULL, form % 2);
+        statement_net(u, NET_UPSERT, ALL, NULL, form % 2, false, &st);
+        assert_int_equal(touch(&st, row, row, NULL), 1);
+        assert_query("SELECT id || a || n FROM " SCHEMA ".ident2", form % 2 ? "2x9" : "2two1");
+    }
+    u->sink_key_arbiter = true;
+    statement_net(u, NET_UPSERT, ALL, NULL, true, true, &st);
+    assert_int_equal(touch(&st, two, two, "1"), 1);
+    assert_query("SELECT id || a || n FROM " SCHEMA ".ident2", "2two1");
     table_free(t);
     table_free(u);
 }
