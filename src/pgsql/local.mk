@@ -23,6 +23,7 @@ libcrossfade_a_SOURCES += \
 	src/pgsql/relation.c src/pgsql/relation.h \
 	src/pgsql/replay.c src/pgsql/replay.h \
 	src/pgsql/sift.c src/pgsql/sift.h \
+	src/pgsql/slot.c src/pgsql/slot.h \
 	src/pgsql/snapshot.c src/pgsql/snapshot.h \
 	src/pgsql/sql.c src/pgsql/sql.h \
 	src/pgsql/statement.c src/pgsql/statement.h \

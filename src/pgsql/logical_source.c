@@ -4,9 +4,9 @@
  * change of a transaction of ours), one, or several (a first change gives BEGIN and itself, a TRUNCATE one
  * change a table), and it stays in hand until all of its events are handed out.
  *
- * 1. BEGIN is handed out with the first thing after it that is no Origin message: only then it is known
- *    whether the transaction is our own (rule 7). Of an own transaction only BEGIN and COMMIT are seen, so
- *    that the position moves past it.
+ * 1. BEGIN is handed out with the first change: only then it is known whether the transaction is our own
+ *    (rule 7) and whether there is anything in it. An empty one moves the position and is not seen. Of an
+ *    own one only BEGIN and COMMIT are seen, so that the position moves past it.
  * 2. A position is told only between transactions: the end of a commit, or a keepalive's end while none
  *    is open. The server sends in order, so everything before either has been handed out.
  * 3. Values are not copied: they point into libpq's message; arrays come from an arena that is reset with
@@ -312,6 +312,15 @@ static enum outcome emit_begin(struct logical_source *self, struct source_event 
     return EVENT;
 }
 
+/* Servers before 15 send what is left of transactions that have nothing for us: only the position moves. */
+static enum outcome take_empty(struct logical_source *self)
+{
+    self->open = false;
+    self->end = self->message.end_lsn;
+    set_received(self, self->end);
+    return done(self, NO_EVENT);
+}
+
 static enum outcome emit_commit(struct logical_source *self, struct source_event *out)
 {
     self->transaction.end = position_lsn(self->message.end_lsn);
@@ -349,7 +358,7 @@ static enum outcome emit(struct logical_source *self, struct source_event *out, 
     if (!self->open)
         return malformed(self, err, "a change outside a transaction");
     if (!self->begun)
-        return emit_begin(self, out);
+        return self->message.kind == PGOUTPUT_COMMIT ? take_empty(self) : emit_begin(self, out);
     if (self->message.kind == PGOUTPUT_COMMIT)
         return emit_commit(self, out);
     if (self->message.kind == PGOUTPUT_TRUNCATE)

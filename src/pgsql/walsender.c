@@ -22,6 +22,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -31,6 +32,7 @@
 #include "base/mem.h"
 #include "model/position.h"
 #include "pgsql/pgoutput.h"
+#include "pgsql/slot.h"
 #include "pgsql/sql.h"
 
 enum {
@@ -68,7 +70,8 @@ struct walsender {
     unsigned window_messages; /* since window_us, for the rate */
     int64_t window_us;
     bool hot;
-    char *copied; /* the message handed out last, libpq's memory */
+    char *copied;      /* the message handed out last, libpq's memory */
+    char warning[300]; /* of the server: it leaves changes out */
 };
 
 static void say_lsn(uint64_t lsn, char out[POSITION_TEXT_SIZE])
@@ -86,135 +89,6 @@ static void replication_literal(struct buffer *out, const char *text)
         buffer_putc(out, *p);
     }
     buffer_putc(out, '\'');
-}
-
-/* --- before streaming: is this slot the one that the sink's position belongs to? --- */
-
-static void slot_sql(const struct walsender *self, struct buffer *sql)
-{
-    int version = self->conn.version;
-    buffer_puts(sql,
-                "SELECT slot_type, plugin, database = pg_catalog.current_database(), database, active_pid, "
-                "confirmed_flush_lsn, ");
-    buffer_puts(sql, version >= 130000 ? "wal_status, " : "NULL, ");
-    if (version >= 170000)
-        buffer_puts(sql, "invalidation_reason");
-    else if (version >= 160000)
-        buffer_puts(sql, "CASE WHEN conflicting THEN 'conflict with recovery' END");
-    else
-        buffer_puts(sql, "NULL");
-    buffer_puts(sql, ", EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = ");
-    sql_literal(sql, self->publication);
-    if (self->insert_publication) {
-        buffer_puts(sql, ") AND EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = ");
-        sql_literal(sql, self->insert_publication);
-    }
-    buffer_puts(sql, ") FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_replication_slots ON slot_name = ");
-    sql_literal(sql, self->slot);
-}
-
-enum slot_field {
-    TYPE,
-    PLUGIN,
-    OUR_DATABASE,
-    DATABASE,
-    ACTIVE_PID,
-    CONFIRMED,
-    WAL_STATUS,
-    REASON,
-    PUBLICATION
-};
-
-static const char *field(const PGresult *r, enum slot_field f)
-{
-    return PQgetisnull(r, 0, (int)f) ? "" : PQgetvalue(r, 0, (int)f);
-}
-
-static bool check_slot_kind(const struct walsender *self, const PGresult *r, struct error *err)
-{
-    const char *at = self->conn.endpoint;
-    const char *slot = self->slot;
-    if (!*field(r, TYPE)) {
-        return error_set(
-            err, ERROR_FATAL,
-            "%s: replication slot \"%s\" does not exist - it was dropped, or the server is not the one "
-            "the copy was made from, and changes since are lost - crossfade recopy",
-            at, slot);
-    }
-    if (strcmp(field(r, TYPE), "logical") != 0 || strcmp(field(r, PLUGIN), "pgoutput") != 0) {
-        return error_set(
-            err, ERROR_FATAL,
-            "%s: replication slot \"%s\" is not ours - type %s, plugin \"%s\" instead of logical, "
-            "pgoutput - name another slot in the config",
-            at, slot, field(r, TYPE), field(r, PLUGIN));
-    }
-    if (strcmp(field(r, OUR_DATABASE), "t") != 0) {
-        return error_set(
-            err, ERROR_FATAL,
-            "%s: replication slot \"%s\" belongs to database \"%s\" - connect to that one or name "
-            "another slot in the config",
-            at, slot, field(r, DATABASE));
-    }
-    return true;
-}
-
-static bool check_slot_state(const struct walsender *self, const PGresult *r, struct error *err)
-{
-    const char *at = self->conn.endpoint;
-    const char *slot = self->slot;
-    const char *reason = field(r, REASON);
-    struct position confirmed;
-    char start[POSITION_TEXT_SIZE];
-    say_lsn(self->start, start);
-    if (strcmp(field(r, WAL_STATUS), "lost") == 0 || *reason) {
-        return error_set(
-            err, ERROR_FATAL,
-            "%s: replication slot \"%s\" is lost (%s) - the server has removed WAL that was not applied "
-            "yet - crossfade recopy; raise max_slot_wal_keep_size before",
-            at, slot, *reason ? reason : "wal_status lost");
-    }
-    if (!position_parse(field(r, CONFIRMED), &confirmed))
-        return error_set(err, ERROR_RETRY, "%s: unreadable confirmed_flush_lsn \"%s\"", at,
-                         field(r, CONFIRMED));
-    if (position_compare(confirmed, position_lsn(self->start)) > 0) {
-        return error_set(
-            err, ERROR_FATAL,
-            "%s: slot \"%s\" is confirmed at %s, but only %s is applied: the sink lost its tail - a "
-            "restored or failed-over target - crossfade recopy",
-            at, slot, field(r, CONFIRMED), start);
-    }
-    if (*field(r, ACTIVE_PID)) {
-        return error_set_code(
-            err, ERROR_RETRY, "55006",
-            "%s: replication slot \"%s\" is in use by server process %s - another replicator runs "
-            "this pipeline, or its session has not ended yet",
-            at, slot, field(r, ACTIVE_PID));
-    }
-    if (strcmp(field(r, PUBLICATION), "t") != 0) {
-        return error_set(
-            err, ERROR_FATAL,
-            "%s: publication \"%s\" does not exist - changes made without it can't be decoded - if it "
-            "was dropped: create it and crossfade recopy",
-            at, self->publication);
-    }
-    return true;
-}
-
-static bool check_slot(struct walsender *self, struct error *err)
-{
-    struct buffer sql = {0};
-    slot_sql(self, &sql);
-    PGresult *r = pg_query(&self->conn, buffer_text(&sql), 0, NULL, err);
-    buffer_free(&sql);
-    if (!r)
-        return false;
-    bool ok = PQntuples(r) == 1;
-    if (!ok)
-        error_set(err, ERROR_RETRY, "%s: pg_replication_slots gave %d rows", self->conn.endpoint,
-                  PQntuples(r));
-    ok = ok && check_slot_kind(self, r, err) && check_slot_state(self, r, err);
-    PQclear(r);
-    return ok;
 }
 
 bool walsender_open(const struct walsender_options *options, struct walsender **out, struct error *err)
@@ -239,7 +113,7 @@ bool walsender_open(const struct walsender_options *options, struct walsender **
     if (!pg_conn_open(&self->conn, &conn, err))
         goto fail;
     self->binary = options->binary && self->conn.version >= 140000;
-    if (!check_slot(self, err))
+    if (!slot_check(&self->conn, self->slot, self->publication, self->insert_publication, self->start, err))
         goto fail;
     *out = self;
     return true;
@@ -301,6 +175,27 @@ static bool stream_failed(struct walsender *self, const PGresult *r, struct erro
     return error_prefix(err, "replication stream");
 }
 
+/* From 18 on a publication that is not there is a warning, and its changes are left out without an error. */
+static void take_notice(void *context, const PGresult *r)
+{
+    struct walsender *self = context;
+    const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+    const char *text = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+    const char *detail = PQresultErrorField(r, PG_DIAG_MESSAGE_DETAIL);
+    if (state && strcmp(state, "55000") == 0)
+        snprintf(self->warning, sizeof(self->warning), "%s%s%s", text ? text : "warning 55000",
+                 detail ? " - " : "", detail ? detail : "");
+}
+
+static bool changes_left_out(struct walsender *self, struct error *err)
+{
+    return error_set(
+        err, ERROR_FATAL,
+        "%s: replication stream: %s - the server leaves changes out, which would be lost - create "
+        "publication \"%s\" again if it is gone, then crossfade recopy",
+        self->conn.endpoint, self->warning, self->publication);
+}
+
 /* The server left COPY BOTH mode: an error, or a shutdown in good order. */
 static bool stream_ended(struct walsender *self, struct error *err)
 {
@@ -342,6 +237,8 @@ bool walsender_start(struct walsender *self, struct error *err)
     buffer_free(&sql);
     if (ok && PQsetnonblocking(self->conn.pg, 1) != 0)
         ok = pg_error_from(err, &self->conn, NULL);
+    if (ok)
+        PQsetNoticeReceiver(self->conn.pg, take_notice, self);
     self->streaming = ok;
     self->status_sent_ms = clock_ms();
     return ok;
@@ -534,6 +431,10 @@ enum walsender_event walsender_next(struct walsender *self, int64_t deadline_ms,
             PQfreemem(self->copied);
         self->copied = NULL;
         int n = PQgetCopyData(self->conn.pg, &self->copied, 1);
+        if (self->warning[0]) {
+            changes_left_out(self, err);
+            return WALSENDER_FAILED;
+        }
         if (n > 0) {
             self->window_messages++;
             error_clear(err);
