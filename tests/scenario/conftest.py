@@ -15,7 +15,6 @@ from lib.pipeline import Pipeline, make_databases  # noqa: E402
 from lib.postgres import PgServer, Template, versions  # noqa: E402
 from lib.proxy import Proxy  # noqa: E402
 from lib.redis_server import RedisServer  # noqa: E402
-from lib.replicator import program  # noqa: E402
 
 _number = itertools.count(1)
 
@@ -39,12 +38,6 @@ def base():
 @pytest.fixture(scope="session")
 def template(base):
     return Template(base)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def programs():
-    for name in ("crossfade-replicator", "crossfade"):
-        program(name)
 
 
 @pytest.fixture(scope="module")
