@@ -406,12 +406,8 @@ static void put_key(struct buffer *out, const char *key)
         return;
     }
     buffer_putc(out, '"');
-    for (; *key; key++) {
-        if ((unsigned char)*key < 0x20 || *key == 0x7F)
-            buffer_printf(out, "\\u%04x", (unsigned char)*key);
-        else
-            buffer_printf(out, *key == '"' || *key == '\\' ? "\\%c" : "%c", *key);
-    }
+    for (; *key; key++)
+        buffer_printf(out, *key == '"' || *key == '\\' ? "\\%c" : "%c", *key);
     buffer_putc(out, '"');
 }
 

@@ -67,7 +67,8 @@ void log_set_level(struct log *self, enum log_level level)
     atomic_store(&self->level, (int)level);
 }
 
-static void put_escaped(struct buffer *out, const char *text, bool json)
+/* For inside the quotes of JSON. */
+static void put_json(struct buffer *out, const char *text)
 {
     size_t left = strlen(text);
     while (left) {
@@ -76,15 +77,12 @@ static void put_escaped(struct buffer *out, const char *text, bool json)
         if (n == 0) {
             buffer_puts(out, "\xEF\xBF\xBD");
             n = 1;
-        } else if (c == '\n' || c == '\t' || c == '\r') {
-            buffer_puts(out, c == '\n' ? "\\n" : c == '\t' ? "\\t" : "\\r");
-        } else if (json && (c == '"' || c == '\\')) {
-            buffer_putc(out, '\\');
-            buffer_putc(out, (char)c);
+        } else if (c == '"' || c == '\\') {
+            buffer_printf(out, "\\%c", c);
         } else if (c < 0x20 || c == 0x7F) {
-            buffer_printf(out, json ? "\\u%04x" : "\\x%02x", c);
+            buffer_printf(out, "\\u%04x", c);
         } else if (c == 0xC2 && (unsigned char)text[1] < 0xA0) {
-            buffer_printf(out, "\\u%04x", (unsigned char)text[1]); /* C1: terminals obey these too */
+            buffer_printf(out, "\\u%04x", (unsigned char)text[1]);
         } else {
             buffer_put(out, text, n);
         }
@@ -98,7 +96,7 @@ static void put_member(struct buffer *out, const char *name, const char *value)
     if (!value)
         return;
     buffer_printf(out, "%s\"%s\":\"", out->length > 1 ? "," : "", name);
-    put_escaped(out, value, true);
+    put_json(out, value);
     buffer_putc(out, '"');
 }
 
@@ -123,11 +121,11 @@ static void build_text(struct log *self, const char *ts, const char *level, cons
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
         if (words[i]) {
             buffer_putc(out, ' ');
-            put_escaped(out, words[i], false);
+            utf8_put_printable(out, words[i]);
         }
     }
     buffer_puts(out, ": ");
-    put_escaped(out, buffer_text(&self->message), false);
+    utf8_put_printable(out, buffer_text(&self->message));
     buffer_putc(out, '\n');
 }
 
@@ -157,7 +155,7 @@ static bool send_journal(struct log *self, enum log_level level, const struct lo
     int n = 0;
     struct buffer item = {0};
     buffer_puts(&item, "MESSAGE=");
-    put_escaped(&item, buffer_text(&self->message), false);
+    utf8_put_printable(&item, buffer_text(&self->message));
     texts[n++] = buffer_detach(&item);
     buffer_printf(&item, "PRIORITY=%d", priorities[level]);
     texts[n++] = buffer_detach(&item);
@@ -165,7 +163,7 @@ static bool send_journal(struct log *self, enum log_level level, const struct lo
         if (!values[i])
             continue;
         buffer_puts(&item, names[i]);
-        put_escaped(&item, values[i], false);
+        utf8_put_printable(&item, values[i]);
         texts[n++] = buffer_detach(&item);
     }
     for (int i = 0; i < n; i++)

@@ -2,6 +2,7 @@
 #include "base/utf8.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 static bool is_tail(unsigned char c)
 {
@@ -30,4 +31,27 @@ size_t utf8_length(const char *data, size_t left)
         return is_tail(c[1]) && is_tail(c[2]) && is_tail(c[3]) && !overlong && !beyond ? 4 : 0;
     }
     return 0;
+}
+
+void utf8_put_printable(struct buffer *out, const char *text)
+{
+    size_t left = strlen(text);
+    while (left) {
+        unsigned char c = (unsigned char)*text;
+        size_t n = utf8_length(text, left);
+        if (n == 0) {
+            buffer_puts(out, "\xEF\xBF\xBD");
+            n = 1;
+        } else if (c == '\n' || c == '\t' || c == '\r') {
+            buffer_puts(out, c == '\n' ? "\\n" : c == '\t' ? "\\t" : "\\r");
+        } else if (c < 0x20 || c == 0x7F) {
+            buffer_printf(out, "\\x%02x", c);
+        } else if (c == 0xC2 && (unsigned char)text[1] < 0xA0) {
+            buffer_printf(out, "\\u%04x", (unsigned char)text[1]);
+        } else {
+            buffer_put(out, text, n);
+        }
+        text += n;
+        left -= n;
+    }
 }

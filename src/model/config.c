@@ -16,14 +16,18 @@
 
 #include "base/mem.h"
 #include "base/secret.h"
+#include "base/utf8.h"
 #include "model/config_internal.h"
 
-static void add_problem(struct reader *self, int line, char *text)
+/* Takes the text over. Values that it repeats may hold anything, so it is made printable. */
+static void add_problem(struct reader *self, int line, struct buffer *text)
 {
-    if (self->count < PROBLEMS_MAX)
-        self->problems[self->count] = (struct problem){line, self->count, text};
-    else
-        free(text);
+    if (self->count < PROBLEMS_MAX) {
+        struct buffer printable = {0};
+        utf8_put_printable(&printable, buffer_text(text));
+        self->problems[self->count] = (struct problem){line, self->count, buffer_detach(&printable)};
+    }
+    buffer_free(text);
     self->count++;
 }
 
@@ -48,7 +52,7 @@ void config_problem(struct reader *self, const cJSON *item, const char *fmt, ...
     va_start(ap, fmt);
     buffer_vprintf(&text, fmt, ap);
     va_end(ap);
-    add_problem(self, place.line, buffer_detach(&text));
+    add_problem(self, place.line, &text);
 }
 
 static void report_duplicate(void *context, const cJSON *again)
@@ -128,7 +132,7 @@ static bool conclude(struct reader *self, struct buffer *problems, struct error 
     return self->count == 0;
 }
 
-bool config_parse(const char *path, const char *text, size_t length, struct config **out,
+static bool parse(const char *path, const char *text, size_t length, bool with_twins, struct config **out,
                   struct buffer *problems, struct error *err)
 {
     struct reader *reader = mem_alloc(sizeof(*reader));
@@ -140,13 +144,15 @@ bool config_parse(const char *path, const char *text, size_t length, struct conf
     reader->config->path = mem_strdup(path);
     if (json_parse(text, length, &reader->json, &where, &fault)) {
         read_root(reader);
+        if (with_twins)
+            config_check_twins(reader);
     } else {
         struct buffer line = {0};
         buffer_puts(&line, path);
         if (where.line)
             buffer_printf(&line, ":%d:%d", where.line, where.column);
         buffer_printf(&line, ": %s", fault.text);
-        add_problem(reader, where.line, buffer_detach(&line));
+        add_problem(reader, where.line, &line);
     }
     bool ok = conclude(reader, problems, err);
     if (ok)
@@ -158,7 +164,13 @@ bool config_parse(const char *path, const char *text, size_t length, struct conf
     return ok;
 }
 
-static bool read_file(const char *path, struct buffer *out, struct error *err)
+bool config_parse(const char *path, const char *text, size_t length, struct config **out,
+                  struct buffer *problems, struct error *err)
+{
+    return parse(path, text, length, false, out, problems, err);
+}
+
+bool config_read_file(const char *path, struct buffer *out, struct error *err)
 {
     struct stat st;
     bool ok = false;
@@ -198,9 +210,9 @@ bool config_read(const char *path, struct config **out, struct buffer *problems,
 {
     struct buffer text = {0};
     *out = NULL;
-    bool ok = read_file(path, &text, err);
+    bool ok = config_read_file(path, &text, err);
     if (ok)
-        ok = config_parse(path, buffer_text(&text), text.length, out, problems, err);
+        ok = parse(path, buffer_text(&text), text.length, true, out, problems, err);
     else if (problems)
         buffer_printf(problems, "%s\n", err->text);
     buffer_free(&text);

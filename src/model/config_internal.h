@@ -106,4 +106,9 @@ void config_check_listen(struct reader *self, const cJSON *item);
 void config_join_conninfo(struct reader *self, const char *endpoint, char **out);
 void config_read_redis_password(struct reader *self);
 
+/* The text of a file that may be a config: regular, up to 1 MB. */
+MUST_CHECK bool config_read_file(const char *path, struct buffer *out, struct error *err);
+/* Says if another file beside this one gives the pipeline's name to other databases. */
+void config_check_twins(struct reader *self);
+
 #endif

@@ -88,6 +88,10 @@ static const char *nearest(const char *prefix, const char *name)
 static void unknown_key(struct reader *self, const cJSON *item, const char *prefix, int kind)
 {
     struct buffer allowed = {0};
+    if (self->count >= PROBLEMS_MAX) {
+        self->count++; /* not worth the search */
+        return;
+    }
     for (const struct option *o = config_options; o->path; o++) {
         const char *own = name_under(o, prefix);
         if (own && o->type != OPTION_LATER && (!o->kinds || !kind || (o->kinds & kind)))

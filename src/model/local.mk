@@ -10,6 +10,7 @@ libcrossfade_a_SOURCES += \
 	src/model/config_endpoint.c \
 	src/model/config_options.c \
 	src/model/config_tables.c \
+	src/model/config_twins.c \
 	src/model/config_values.c \
 	src/model/parked.c src/model/parked.h \
 	src/model/position.c src/model/position.h \

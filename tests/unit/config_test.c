@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "model/config.h"
 
 /* Lines 1 to 4; what a test adds stands in line 5. */
@@ -820,6 +821,88 @@ static void a_file_is_read(void **state)
     free(text);
 }
 
+static void put_text(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void two_pipelines_of_one_name_are_refused(void **state)
+{
+    (void)state;
+    struct config *config;
+    struct error err;
+    char dir[64];
+    char mine[96];
+    char other[96];
+    char copy[96];
+    char broken[96];
+    char wanted[400];
+    snprintf(dir, sizeof(dir), "%s/crossfade", scratch);
+    snprintf(mine, sizeof(mine), "%s/mine.json", dir);
+    snprintf(copy, sizeof(copy), "%s/copy.json", dir);
+    snprintf(other, sizeof(other), "%s/other.json", dir);
+    snprintf(broken, sizeof(broken), "%s/broken.json", dir);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    char *text = with("");
+    put_text(mine, text);
+    put_text(copy, text); /* the same databases: fine */
+    put_text(broken, "{");
+    assert_true(config_read(mine, &config, NULL, &err));
+    config_free(config);
+    put_text(other, "{\n\"pipeline\": \"district\", \"legacy\": {\"conninfo\": \"dbname=x\"}}");
+    assert_false(config_read(mine, &config, NULL, &err));
+    snprintf(wanted, sizeof(wanted),
+             "%s:1: pipeline: duplicate pipeline: \"district\" is for other databases in %s:2 - give each a "
+             "name of "
+             "its own",
+             mine, other);
+    assert_string_equal(err.text, wanted);
+    put_text(other, "{\"pipeline\": \"district2\"}");
+    assert_true(config_read(mine, &config, NULL, &err));
+    config_free(config);
+    free(text);
+    unlink(mine);
+    unlink(copy);
+    unlink(other);
+    unlink(broken);
+    assert_int_equal(rmdir(dir), 0);
+}
+
+static void what_is_repeated_is_printable(void **state)
+{
+    (void)state;
+    check_extra("\"names\": \"a\\u001b[2J\\n\\u009b\"",
+                "c.json:5: names: unknown value \"a\\x1b[2J\\n\\u009b\" - allowed: as_is, snake_case\n");
+    check_extra("\"log\": {\"\\u0007\": 1}",
+                "c.json:5: log.\"\\x07\": unknown key - allowed: level, format\n");
+    char *text = with("\"names\": \"ääääääääääääääääääääääääääääääxä\"");
+    char *problems = refused_bytes(text, strlen(text));
+    for (size_t at = 0; problems[at];) {
+        size_t n = utf8_length(problems + at, strlen(problems + at));
+        assert_true(n > 0);
+        at += n;
+    }
+    free(problems);
+    free(text);
+}
+
+static void a_megabyte_of_wrong_things_is_refused_quickly(void **state)
+{
+    (void)state;
+    struct buffer text = {0};
+    buffer_putc(&text, '{');
+    for (int i = 0; text.length < 1000000; i++)
+        buffer_printf(&text, "%s\"worker%d\":%d", i ? "," : "", i % 1000, i);
+    buffer_putc(&text, '}');
+    char *problems = refused_bytes(text.data, text.length);
+    assert_non_null(strstr(problems, "problems more\n"));
+    free(problems);
+    buffer_free(&text);
+}
+
 static void a_reload_tells_what_takes_effect(void **state)
 {
     (void)state;
@@ -919,6 +1002,9 @@ int main(void)
         cmocka_unit_test(files_that_are_no_config_are_refused),
         cmocka_unit_test(a_file_of_50_mb_is_refused_without_memory),
         cmocka_unit_test(a_file_is_read),
+        cmocka_unit_test(two_pipelines_of_one_name_are_refused),
+        cmocka_unit_test(what_is_repeated_is_printable),
+        cmocka_unit_test(a_megabyte_of_wrong_things_is_refused_quickly),
         cmocka_unit_test(a_reload_tells_what_takes_effect),
         cmocka_unit_test(the_description_has_every_key),
     };
