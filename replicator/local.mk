@@ -8,7 +8,7 @@ libreplicator_a_SOURCES = \
 	replicator/existing.c replicator/existing.h \
 	replicator/indexes.c replicator/indexes.h \
 	replicator/key_order.c replicator/key_order.h \
-	replicator/reread.h \
+	replicator/reread.c replicator/reread.h \
 	replicator/restore.c \
 	replicator/runner.h \
 	replicator/http.c \

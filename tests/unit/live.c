@@ -42,7 +42,7 @@ static void run(struct pg_conn *conn, const char *sql)
 {
     struct error err = {0};
     if (!pg_exec(conn, sql, &err))
-        fail_msg("%s\n%s", sql, err.text);
+        fail_msg("%s\n%.300s", err.text, sql);
 }
 
 static void recreate(const char *name, bool create)
@@ -121,7 +121,7 @@ const char *live_ask(struct pg_conn *conn, const char *sql)
     struct error err = {0};
     PGresult *r = pg_query(conn, sql, 0, NULL, &err);
     if (!r)
-        fail_msg("%s\n%s", sql, err.text);
+        fail_msg("%s\n%.300s", err.text, sql);
     snprintf(text, sizeof(text), "%s", PQntuples(r) ? PQgetvalue(r, 0, 0) : "");
     PQclear(r);
     return text;

@@ -70,6 +70,12 @@ tests_unit_logical_source_test_LDADD = $(UNIT_LDADD)
 UNIT_TESTS += tests/unit/backfill_test
 tests_unit_backfill_test_SOURCES = tests/unit/backfill_test.c tests/unit/live.c tests/unit/live.h
 tests_unit_backfill_test_LDADD = libreplicator.a $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/indexes_test
+tests_unit_indexes_test_SOURCES = tests/unit/indexes_test.c tests/unit/live.c tests/unit/live.h
+tests_unit_indexes_test_LDADD = libreplicator.a $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/reread_test
+tests_unit_reread_test_SOURCES = tests/unit/reread_test.c tests/unit/live.c tests/unit/live.h
+tests_unit_reread_test_LDADD = libreplicator.a $(UNIT_LDADD)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)

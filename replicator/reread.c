@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * In slices: up to 1,000 keys of one table are read from the source in one statement, and written to the
+ * target in one fenced transaction that also takes them off the list. A key without a row at the source is
+ * deleted. All values travel as text. Nothing here needs an order: each key is brought to what the source
+ * held at one moment, and the stream passes that moment afterwards.
+ */
+#include "replicator/reread.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "pgsql/sql.h"
+#include "pgsql/statement.h"
+#include "replicator/key_order.h"
+
+enum { SLICE = 1000 };
+
+struct slice_of_keys {
+    PGresult *listed; /* column 0: the key as text[] */
+    int count;
+    char ***keys; /* [count], each key_count texts in one block */
+    bool *found;
+    PGresult *rows; /* from the source: ordinal, then the columns */
+};
+
+struct reread {
+    struct pg_conn *source, *target;
+    const char *pipeline;
+    char epoch[24];
+    const struct table *table;
+};
+
+static void free_slice(struct slice_of_keys *s)
+{
+    for (int i = 0; i < s->count; i++)
+        free(s->keys[i]);
+    free(s->keys);
+    free(s->found);
+    PQclear(s->listed);
+    PQclear(s->rows);
+    *s = (struct slice_of_keys){0};
+}
+
+/* The next keys on the table's list. */
+static bool read_list(struct reread *r, struct slice_of_keys *s, struct error *err)
+{
+    char limit[16];
+    snprintf(limit, sizeof(limit), "%d", SLICE);
+    const char *params[] = {r->pipeline, r->table->from, limit};
+    s->listed = pg_query(r->target,
+                         "SELECT key FROM crossfade.reread WHERE pipeline = $1 AND table_name = $2"
+                         " ORDER BY key LIMIT $3::int8",
+                         3, params, err);
+    if (!s->listed)
+        return false;
+    int n = PQntuples(s->listed);
+    s->keys = mem_alloc((size_t)(n + 1) * sizeof(*s->keys));
+    s->found = mem_alloc((size_t)n + 1);
+    for (; s->count < n; s->count++) {
+        int parts = sql_array_parse(PQgetvalue(s->listed, s->count, 0), &s->keys[s->count]);
+        if (parts == r->table->key_count)
+            continue;
+        if (parts >= 0)
+            free(s->keys[s->count]);
+        return error_set(err, ERROR_TABLE, "the key of %s has changed - copy it anew with crossfade recopy",
+                         r->table->from);
+    }
+    return true;
+}
+
+/* One array parameter: the i-th key column of every key, or of those without a row at the source. */
+static char *key_column(const struct slice_of_keys *s, uint16_t i, bool only_missing)
+{
+    const char **items = mem_alloc((size_t)(s->count + 1) * sizeof(*items));
+    struct buffer text = {0};
+    size_t n = 0;
+    for (int k = 0; k < s->count; k++)
+        if (!only_missing || !s->found[k])
+            items[n++] = s->keys[k][i];
+    sql_array(&text, items, n);
+    free(items);
+    return buffer_detach(&text);
+}
+
+static char *row_column(const struct slice_of_keys *s, uint16_t column)
+{
+    int n = PQntuples(s->rows);
+    const char **items = mem_alloc((size_t)(n + 1) * sizeof(*items));
+    struct buffer text = {0};
+    for (int row = 0; row < n; row++)
+        items[row] = PQgetisnull(s->rows, row, column + 1) ? NULL : PQgetvalue(s->rows, row, column + 1);
+    sql_array(&text, items, (size_t)n);
+    free(items);
+    return buffer_detach(&text);
+}
+
+static void put_source_query(const struct table *t, struct buffer *sql)
+{
+    buffer_puts(sql, "SELECT k.n");
+    for (uint16_t i = 0; i < t->column_count; i++) {
+        buffer_puts(sql, ", t.");
+        sql_ident(sql, t->columns[i].source);
+    }
+    buffer_puts(sql, t->source_partitioned ? " FROM " : " FROM ONLY ");
+    sql_qualified(sql, t->from_schema, t->from_name);
+    buffer_puts(sql, " t JOIN unnest(");
+    for (uint16_t i = 0; i < t->key_count; i++)
+        buffer_printf(sql, "%s$%u::text[]", i ? ", " : "", i + 1u);
+    buffer_puts(sql, ") WITH ORDINALITY k(");
+    for (uint16_t i = 0; i < t->key_count; i++)
+        buffer_printf(sql, "k%u, ", i + 1u);
+    buffer_puts(sql, "n) ON ");
+    for (uint16_t i = 0; i < t->key_count; i++) {
+        const struct column *c = &t->columns[t->key[i]];
+        buffer_puts(sql, i ? " AND t." : "t.");
+        sql_ident(sql, c->source);
+        buffer_printf(sql, " = k.k%u::%s", i + 1u, c->source_type.name);
+    }
+}
+
+static bool read_rows(struct reread *r, struct slice_of_keys *s, struct error *err)
+{
+    const struct table *t = r->table;
+    struct buffer sql = {0};
+    char **params = mem_alloc((size_t)t->key_count * sizeof(*params));
+    for (uint16_t i = 0; i < t->key_count; i++)
+        params[i] = key_column(s, i, false);
+    put_source_query(t, &sql);
+    s->rows = pg_query(r->source, buffer_text(&sql), t->key_count, (const char *const *)params, err);
+    buffer_free(&sql);
+    for (uint16_t i = 0; i < t->key_count; i++)
+        free(params[i]);
+    free(params);
+    if (!s->rows)
+        return false;
+    for (int row = 0; row < PQntuples(s->rows); row++) {
+        long n = strtol(PQgetvalue(s->rows, row, 0), NULL, 10);
+        assert(n >= 1 && n <= s->count);
+        s->found[n - 1] = true;
+    }
+    return true;
+}
+
+/* Runs one set statement; its parameters are whole columns. */
+static bool run_net(struct reread *r, const struct slice_of_keys *s, enum net_op op, struct error *err)
+{
+    const struct table *t = r->table;
+    size_t words = (t->column_count + 63u) / 64u;
+    uint64_t *all = mem_alloc((words + 1) * sizeof(*all));
+    memset(all, 0xff, words * sizeof(*all));
+    if (t->column_count % 64)
+        all[words - 1] = (UINT64_C(1) << (t->column_count % 64)) - 1;
+    struct statement st = {0};
+    statement_net(t, op, all, all, true, false, &st);
+    char **params = mem_alloc((size_t)(st.param_count + 1) * sizeof(*params));
+    for (uint16_t p = 0; p < st.param_count; p++) {
+        uint16_t column = st.params[p].column, k = 0;
+        while (k < t->key_count && t->key[k] != column)
+            k++;
+        assert(op != NET_DELETE || k < t->key_count);
+        params[p] = op == NET_DELETE ? key_column(s, k, true) : row_column(s, column);
+    }
+    bool ok =
+        pg_exec_params(r->target, buffer_text(&st.sql), st.param_count, (const char *const *)params, err);
+    for (uint16_t p = 0; p < st.param_count; p++)
+        free(params[p]);
+    free(params);
+    statement_free(&st);
+    free(all);
+    return ok;
+}
+
+static bool take_off_list(struct reread *r, const struct slice_of_keys *s, struct error *err)
+{
+    const char **items = mem_alloc((size_t)(s->count + 1) * sizeof(*items));
+    struct buffer text = {0};
+    for (int i = 0; i < s->count; i++)
+        items[i] = PQgetvalue(s->listed, i, 0);
+    sql_array(&text, items, (size_t)s->count);
+    free(items);
+    const char *params[] = {r->pipeline, r->table->from, buffer_text(&text)};
+    bool ok = pg_exec_params(r->target,
+                             "DELETE FROM crossfade.reread r USING unnest($3::text[]) u(key)"
+                             " WHERE r.pipeline = $1 AND r.table_name = $2 AND r.key = u.key::text[]",
+                             3, params, err);
+    buffer_free(&text);
+    return ok;
+}
+
+static bool write_slice(struct reread *r, const struct slice_of_keys *s, struct error *err)
+{
+    const char *fence[] = {r->pipeline, r->epoch};
+    bool some = PQntuples(s->rows) > 0, missing = false;
+    for (int i = 0; i < s->count; i++)
+        missing = missing || !s->found[i];
+    /* Without an arbiter an UPSERT only inserts what is not there: what is there is updated first. */
+    bool update = some && !r->table->sink_key_arbiter;
+    return (!missing || run_net(r, s, NET_DELETE, err)) && (!update || run_net(r, s, NET_UPDATE, err)) &&
+           (!some || run_net(r, s, NET_UPSERT, err)) && take_off_list(r, s, err) &&
+           pg_exec_params(r->target, "SELECT crossfade.fence($1, $2)", 2, fence, err);
+}
+
+static bool set_path(struct pg_conn *conn, const char *command, const char *path, struct error *err)
+{
+    struct buffer sql = {0};
+    buffer_printf(&sql, "%s search_path = %s", command, path ? path : "''");
+    bool ok = pg_exec(conn, buffer_text(&sql), err);
+    buffer_free(&sql);
+    return ok;
+}
+
+static bool run_slice(struct reread *r, const char *sink_path, int *count, struct error *err)
+{
+    struct slice_of_keys s = {0};
+    struct error ignored;
+    bool ok = read_list(r, &s, err);
+    *count = s.count;
+    if (ok && s.count) {
+        ok = read_rows(r, &s, err) && pg_exec(r->target, "BEGIN", err);
+        if (ok) {
+            ok = (!sink_path || set_path(r->target, "SET LOCAL", sink_path, err)) &&
+                 write_slice(r, &s, err) && pg_exec(r->target, "COMMIT", err);
+            bool back = ok || pg_exec(r->target, "ROLLBACK", &ignored);
+            (void)back; /* a lost link has rolled back by itself */
+        }
+    }
+    free_slice(&s);
+    return ok;
+}
+
+static bool run_table(struct reread *r, uint64_t *count, struct error *err)
+{
+    char *source_path = NULL, *sink_path = NULL;
+    int n = 0;
+    bool ok = key_order_path(r->source, r->table, false, &source_path, err) &&
+              key_order_path(r->target, r->table, true, &sink_path, err) &&
+              (!source_path || set_path(r->source, "SET", source_path, err));
+    while (ok && (ok = run_slice(r, sink_path, &n, err)) && n > 0)
+        *count += (uint64_t)n;
+    if (ok && source_path)
+        ok = set_path(r->source, "SET", NULL, err);
+    free(source_path);
+    free(sink_path);
+    return ok || error_prefix(err, "re-reading %s", r->table->from);
+}
+
+/* Where the source's WAL ends now: whatever a statement of ours has seen is before that. The insert position
+ * counts, not the flushed one, as transactions that commit asynchronously are seen before they are written.
+ * Behind a page border it is the border that counts: an idle server never sends what follows, a page header
+ * only. */
+static bool read_end(struct pg_conn *source, struct position *out, struct error *err)
+{
+    enum { PAGE_HEADER_MAX = 40 };
+    char text[32], block[16];
+    if (!pg_query_one(source, "SELECT pg_catalog.pg_current_wal_insert_lsn()", 0, NULL, text, sizeof(text),
+                      NULL, err) ||
+        !pg_query_one(source, "SELECT pg_catalog.current_setting('wal_block_size')", 0, NULL, block,
+                      sizeof(block), NULL, err))
+        return false;
+    uint64_t size = strtoull(block, NULL, 10);
+    if (!position_parse(text, out) || size == 0)
+        return error_set(err, ERROR_RETRY, "legacy: \"%s\" is no WAL position", text);
+    if (out->low % size <= PAGE_HEADER_MAX)
+        out->low -= out->low % size;
+    return true;
+}
+
+/* Triggers and foreign keys of the target must not act on rows that the source has finished already. Where
+ * the role may not switch them off the lanes can't either, and check has said so. */
+static bool set_role(struct pg_conn *target, const char *role, struct error *err)
+{
+    struct buffer sql = {0};
+    buffer_printf(&sql, "SET session_replication_role = %s", role);
+    bool ok =
+        target->replica_role || pg_exec(target, buffer_text(&sql), err) || strcmp(err->code, "42501") == 0;
+    buffer_free(&sql);
+    return ok;
+}
+
+bool reread_run(struct pg_conn *source, struct pg_conn *target, const char *pipeline, int64_t epoch,
+                const struct table_set *tables, uint64_t *count, struct position *past, struct error *err)
+{
+    struct reread r = {.source = source, .target = target, .pipeline = pipeline};
+    const char *params[] = {pipeline};
+    snprintf(r.epoch, sizeof(r.epoch), "%" PRId64, epoch);
+    *count = 0;
+    PGresult *listed =
+        pg_query(target, "SELECT DISTINCT table_name FROM crossfade.reread WHERE pipeline = $1 ORDER BY 1", 1,
+                 params, err);
+    if (!listed)
+        return false;
+    bool any = PQntuples(listed) > 0, ok = !any || set_role(target, "replica", err);
+    for (int i = 0; i < PQntuples(listed) && ok; i++) {
+        r.table = table_set_named(tables, PQgetvalue(listed, i, 0));
+        if (r.table && r.table->key_count && !table_is_parked(r.table))
+            ok = run_table(&r, count, err);
+    }
+    PQclear(listed);
+    ok = ok && (!any || set_role(target, "DEFAULT", err));
+    return ok && (*count == 0 || read_end(source, past, err));
+}
