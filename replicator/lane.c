@@ -37,6 +37,7 @@ struct lane {
     struct waiting_flush flushes[MAX_WAITING_FLUSH];
     int flush_count;
     struct sink_counts *counts; /* lane's thread only */
+    int taking;                 /* the same: index of the batch that is taken next */
 };
 
 static void until(int64_t deadline_ms, struct timespec *out)
@@ -59,7 +60,11 @@ static struct batch *take(struct lane *self)
     int expected = OWNER_OFFERED;
     if (!atomic_compare_exchange_strong(&self->owner, &expected, OWNER_TAKEN))
         return NULL;
-    return self->slot[self->filling];
+    /* Capture flips `filling` as soon as it sees TAKEN, so that can't be read here; but it flips once for
+     * each take, so the batches are taken in turn. */
+    struct batch *batch = self->slot[self->taking];
+    self->taking = 1 - self->taking;
+    return batch;
 }
 
 static void add_counts(struct lane *self)
