@@ -1,12 +1,16 @@
 # Fuzz targets: tests/fuzz/NAME_fuzz.c with its corpus in tests/fuzz/corpus/NAME. `make check` replays the
 # corpus through each; `make fuzz` runs each under libFuzzer for FUZZ_SECONDS.
-FUZZ_TARGETS = config
+FUZZ_TARGETS = config pgoutput
 
 FUZZ_LDADD = libcrossfade.a $(LIBPQ_LIBS) $(CJSON_LIBS) $(SYSTEMD_LIBS)
 check_PROGRAMS += tests/fuzz/config_fuzz
 TESTS += tests/fuzz/config_fuzz
 tests_fuzz_config_fuzz_SOURCES = tests/fuzz/config_fuzz.c tests/fuzz/driver.c
 tests_fuzz_config_fuzz_LDADD = $(FUZZ_LDADD)
+check_PROGRAMS += tests/fuzz/pgoutput_fuzz
+TESTS += tests/fuzz/pgoutput_fuzz
+tests_fuzz_pgoutput_fuzz_SOURCES = tests/fuzz/pgoutput_fuzz.c tests/fuzz/driver.c
+tests_fuzz_pgoutput_fuzz_LDADD = $(FUZZ_LDADD)
 
 # libFuzzer needs clang and objects of its own.
 FUZZ_CC = clang
