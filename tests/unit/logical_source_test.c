@@ -60,6 +60,7 @@ static void one(struct fixture *f, const char *sql, char *out, size_t size)
 
 static void drop_all(struct fixture *f)
 {
+    run(f, "ALTER ROLE CURRENT_USER RESET extra_float_digits; ALTER ROLE CURRENT_USER RESET DateStyle");
     run(f, "DROP SCHEMA IF EXISTS ls CASCADE");
     run(f, "DROP PUBLICATION IF EXISTS \"logical \"\"source\"\" 'test' \\\"");
     run(f, "SELECT pg_catalog.pg_terminate_backend(active_pid) FROM pg_catalog.pg_replication_slots "
@@ -131,16 +132,16 @@ static struct table *map_table(struct fixture *f, const char *name)
 {
     struct error err = {0};
     const char *params[] = {name};
-    PGresult *r = pg_query(
-        &f->sql,
-        "SELECT a.attname, a.atttypid, a.atttypmod, pg_catalog.format_type(a.atttypid, a.atttypmod),"
-        " EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND a.attnum "
-        "= ANY (i.indkey)),"
-        " c.relreplident FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid"
-        " WHERE c.relname = $1 AND c.relnamespace = 'ls'::regnamespace AND a.attnum > 0 AND NOT "
-        "a.attisdropped"
-        " AND a.attgenerated = '' ORDER BY a.attnum",
-        1, params, &err);
+    char sql[800];
+    snprintf(sql, sizeof(sql),
+             "SELECT a.attname, a.atttypid, a.atttypmod, pg_catalog.format_type(a.atttypid, a.atttypmod),"
+             " EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary"
+             " AND a.attnum = ANY (i.indkey)), c.relreplident FROM pg_catalog.pg_class c"
+             " JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid WHERE c.relname = $1"
+             " AND c.relnamespace = 'ls'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped %s ORDER BY "
+             "a.attnum",
+             f->sql.version >= 120000 ? "AND a.attgenerated = ''" : "");
+    PGresult *r = pg_query(&f->sql, sql, 1, params, &err);
     must(r != NULL, &err);
     struct table *t = table_new();
     t->from_schema = mem_strdup("ls");
@@ -377,18 +378,33 @@ static void changes_as_text(void **state)
            "iv interval)");
     publish(f, "ALL TABLES");
     map_table(f, "T.\"1");
-    run(f, "SET DateStyle = 'German'; SET extra_float_digits = 0");
-    run(f, "INSERT INTO \"T.\"\"1\" VALUES (1, 'Zoë', '2020-02-29 12:00:00.5+00', 0.1::float8 + 0.2, '1 mon "
+    run(f, "ALTER ROLE CURRENT_USER SET DateStyle = 'German'");
+    run(f, "INSERT INTO \"T.\"\"1\" VALUES (1, 'Zoë', '2020-02-29 12:00:00.5+00', 0.5::float8, '1 mon "
            "2 days'), (2, NULL, NULL, NULL, NULL)");
     run(f, "UPDATE \"T.\"\"1\" SET \"na.me\" = '' WHERE id = 1");
     run(f, "UPDATE \"T.\"\"1\" SET id = 3 WHERE id = 2");
     run(f, "DELETE FROM \"T.\"\"1\" WHERE id = 3");
     start(f);
-    expect(f, "insert T.\"1 (1 Zoë 2020-02-29 12:00:00.5+00 0.30000000000000004 1 mon 2 days)",
+    expect(f, "insert T.\"1 (1 Zoë 2020-02-29 12:00:00.5+00 0.5 1 mon 2 days)",
            "insert T.\"1 (2 NULL NULL NULL NULL)", NULL);
-    expect(f, "update T.\"1 (1  2020-02-29 12:00:00.5+00 0.30000000000000004 1 mon 2 days)", NULL);
+    expect(f, "update T.\"1 (1  2020-02-29 12:00:00.5+00 0.5 1 mon 2 days)", NULL);
     expect(f, "update T.\"1 (3 NULL NULL NULL NULL) key (2 - - - -)", NULL);
     expect(f, "delete T.\"1 key (3 - - - -)", NULL);
+}
+
+/* Hazard 43. */
+static void floats_have_all_their_digits(void **state)
+{
+    struct fixture *f = *state;
+    run(f, "CREATE TABLE t (id int PRIMARY KEY, f float8)");
+    publish(f, "ALL TABLES");
+    map_table(f, "t");
+    run(f, "ALTER ROLE CURRENT_USER SET extra_float_digits = 0");
+    run(f, "INSERT INTO t VALUES (1, 0.1::float8 + 0.2::float8)");
+    start(f);
+    expect(f,
+           f->sql.version < 120000 ? "insert t (1 0.300000000000000044)" : "insert t (1 0.30000000000000004)",
+           NULL);
 }
 
 static void changes_in_binary(void **state)
@@ -410,8 +426,9 @@ static void changes_in_binary(void **state)
 static void columns_in_another_order_and_left_out(void **state)
 {
     struct fixture *f = *state;
-    run(f, "CREATE TABLE t (gone int, id int PRIMARY KEY, secret text, name text, twice int GENERATED ALWAYS "
-           "AS (id * 2) STORED)");
+    run(f, "CREATE TABLE t (gone int, id int PRIMARY KEY, secret text, name text)");
+    if (f->sql.version >= 120000)
+        run(f, "ALTER TABLE t ADD twice int GENERATED ALWAYS AS (id * 2) STORED");
     run(f, "ALTER TABLE t DROP COLUMN gone");
     publish(f, "ALL TABLES");
     struct table *t = map_table(f, "t");
@@ -521,6 +538,8 @@ static void a_table_of_1600_columns(void **state)
 static void truncate_of_several_tables_is_one_group(void **state)
 {
     struct fixture *f = *state;
+    if (f->sql.version < 110000)
+        skip(); /* no TRUNCATE in the stream, no keys of partitioned tables */
     run(f, "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY); CREATE TABLE c (id int "
            "PRIMARY KEY)");
     publish(f, "TABLE a, b, c");
@@ -546,6 +565,8 @@ static void make_partitions(struct fixture *f)
 static void partitions_published_as_leaves_are_their_root(void **state)
 {
     struct fixture *f = *state;
+    if (f->sql.version < 110000)
+        skip(); /* no TRUNCATE in the stream, no keys of partitioned tables */
     make_partitions(f);
     publish(f, "ALL TABLES");
     map_table(f, "p");
@@ -567,6 +588,8 @@ static void partitions_published_as_leaves_are_their_root(void **state)
 static void truncate_of_one_partition_is_not_done_to_the_root(void **state)
 {
     struct fixture *f = *state;
+    if (f->sql.version < 110000)
+        skip(); /* no TRUNCATE in the stream, no keys of partitioned tables */
     make_partitions(f);
     publish(f, "ALL TABLES");
     map_table(f, "p");
@@ -699,11 +722,11 @@ static void a_table_outside_the_pipeline_is_told_once_and_skipped(void **state)
     run(f, "INSERT INTO fresh VALUES (1); INSERT INTO t VALUES (2, 'b', 2)");
     run(f, "ANALYZE fresh");
     run(f, "INSERT INTO fresh VALUES (2); INSERT INTO t VALUES (3, 'b', 2)");
-    run(f, "TRUNCATE fresh, other");
+    run(f, f->sql.version >= 110000 ? "TRUNCATE fresh, other" : "INSERT INTO other VALUES (1)");
     expect_drift(f, NULL, "ls.fresh", "tables", NULL);
     expect(f, "insert t (2 b 2)", NULL);
     expect(f, "insert t (3 b 2)", NULL);
-    expect(f, "truncate other 1", NULL);
+    expect(f, f->sql.version >= 110000 ? "truncate other 1" : "insert other (1)", NULL);
 }
 
 /* --- loops (hazard 27), positions --- */
@@ -735,7 +758,7 @@ static void own_transactions_are_dropped_and_those_of_others_kept(void **state)
     assert_string_equal(next_event(f), "begin own");
     assert_string_equal(next_event(f), "commit own");
     assert_true(position_compare(f->event.transaction.end, f->start) > 0);
-    with_origin(f, "crossfade_test_0", "TRUNCATE t");
+    with_origin(f, "crossfade_test_0", "UPDATE t SET id = 4");
     assert_string_equal(next_event(f), "begin own");
     assert_string_equal(next_event(f), "commit own");
     with_origin(f, "crossfade_test_b_0", "INSERT INTO t VALUES (2)"); /* of pipeline "test_b" */
@@ -871,6 +894,8 @@ static void tick_keeps_a_held_back_reader_alive(void **state)
 {
     struct fixture *f = *state;
     struct error err = {0};
+    if (f->sql.version < 120000)
+        skip(); /* the time-out is not a session\'s to set */
     run(f, "CREATE TABLE t (id int PRIMARY KEY, big text)");
     publish(f, "TABLE t");
     map_table(f, "t");
@@ -910,7 +935,8 @@ static void a_publication_dropped_while_streaming_is_fatal(void **state)
     start(f);
     run(f, "DROP PUBLICATION \"logical \"\"source\"\" 'test' \\\"");
     run(f, "INSERT INTO t VALUES (1)");
-    expect_failure(f, ERROR_FATAL, "does not exist");
+    expect_failure(f, ERROR_FATAL,
+                   f->sql.version >= 180000 ? "the server leaves changes out" : "does not exist");
 }
 
 /* Hazard 3. */
@@ -1011,7 +1037,10 @@ static int on_server(const char *sql)
 static int create_database(void **state)
 {
     (void)state;
-    if (on_server("DROP DATABASE IF EXISTS logical_source_test") != 0)
+    if (on_server(
+            "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots "
+            "WHERE slot_name = '" SLOT "'") != 0 ||
+        on_server("DROP DATABASE IF EXISTS logical_source_test") != 0)
         return -1;
     return on_server("CREATE DATABASE logical_source_test TEMPLATE template0 ENCODING 'UTF8'");
 }
@@ -1032,6 +1061,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         TEST(changes_as_text),
+        TEST(floats_have_all_their_digits),
         TEST(changes_in_binary),
         TEST(columns_in_another_order_and_left_out),
         TEST(unchanged_large_values_are_absent),
