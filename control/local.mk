@@ -1,6 +1,17 @@
-# Everything of the command line but main() and what it calls of check and schema, so that tests can link it.
+# Everything of the command line but main() and its dispatch, so that tests can link it.
 noinst_LIBRARIES += libcontrol.a
 libcontrol_a_SOURCES = \
+	control/check.c control/check.h \
+	control/check_apply.c \
+	control/check_data.c \
+	control/check_legacy.c \
+	control/check_publication.c \
+	control/check_redis.c \
+	control/check_rights.c \
+	control/check_run.h \
+	control/check_session.c \
+	control/check_size.c \
+	control/check_target.c \
 	control/command.h \
 	control/finish.c \
 	control/http_get.c control/http_get.h \
@@ -12,4 +23,13 @@ libcontrol_a_SOURCES = \
 	control/redis.c control/redis.h \
 	control/session.c \
 	control/status.c \
-	control/status_sql.c control/status_sql.h
+	control/status_sql.c control/status_sql.h \
+	control/schema.c control/schema.h \
+	control/schema_dump.c \
+	control/schema_own.c \
+	control/schema_run.h \
+	control/schema_tool.c control/schema_tool.h
+
+bin_PROGRAMS += crossfade
+crossfade_SOURCES = control/main.c control/dispatch.c
+crossfade_LDADD = libcontrol.a libcrossfade.a $(LIBPQ_LIBS) $(CJSON_LIBS) $(HIREDIS_LIBS) $(SYSTEMD_LIBS)

@@ -130,3 +130,20 @@ bool redis_clear(const struct config *config, char *why, size_t size)
     snprintf(why, size, "%s", link.why);
     return link.why[0] == '\0';
 }
+
+char *redis_text(const struct config *config, int argc, const char **argv, char *why, size_t size)
+{
+    struct redis_link link;
+    char *out = NULL;
+    link_open(&link, config);
+    redisReply *reply = ask(&link, argc, argv);
+    const redisReply *last = reply;
+    if (last && last->type == REDIS_REPLY_ARRAY && last->elements > 0)
+        last = last->element[last->elements - 1];
+    if (last)
+        out = mem_strdup(last->str ? last->str : "");
+    freeReplyObject(reply);
+    link_close(&link);
+    snprintf(why, size, "%s", link.why);
+    return out;
+}

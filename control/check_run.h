@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * One run of `crossfade check`, shared by its parts. Each part asks one side about one matter and adds
+ * findings; a query that fails is itself a finding, so that one missing right does not hide all else.
+ */
+#ifndef CONTROL_CHECK_RUN_H
+#define CONTROL_CHECK_RUN_H
+
+#include "pgsql/pair.h"
+
+struct check_side {
+    struct pg_conn conn;
+    bool open;
+    char role[128]; /* whom we are there */
+    bool superuser;
+    bool bypass_rls;
+    struct pg_catalog catalog;
+};
+
+struct check {
+    const struct config *config;
+    struct check_side legacy;
+    struct check_side target;
+    struct pairing pairing; /* its findings are everybody's */
+    bool paired;
+    bool unreachable;
+};
+
+/* Adds a finding. */
+#define check_say(self, level, code, object, sql, ...)                                                       \
+    pairing_add(&(self)->pairing, level, code, object, sql, __VA_ARGS__)
+
+/* One text value of one row; false after a finding `query_failed` has been added. */
+MUST_CHECK bool check_ask(struct check *self, struct check_side *side, const char *sql, char *out,
+                          size_t size);
+/* Rows; NULL after such a finding. */
+PGresult *check_rows(struct check *self, struct check_side *side, const char *sql);
+
+/* The parts. Each may rely on the sides that it names being open, and those after `paired` on the pairing. */
+void check_session(struct check *self, struct check_side *side); /* version, encoding, pooler, standby */
+void check_legacy(struct check *self);      /* WAL level, slots, senders, replication, retention */
+void check_legacy_data(struct check *self); /* what is not carried: large objects, sequences, extensions */
+void check_target(struct check *self);      /* our schema, origins, replica role, connections, time-outs */
+void check_both(struct check *self);        /* same database, clocks, extensions */
+void check_publication(struct check *self); /* paired */
+void check_rights(struct check *self);      /* paired: table by table, both sides; row security; ownership */
+void check_apply(struct check *self);       /* paired: triggers, foreign keys, checks, rows already there */
+void check_size(struct check *self);        /* paired */
+void check_redis(struct check *self);
+void check_data(struct check *self); /* paired */
+
+#endif
