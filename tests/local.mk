@@ -7,6 +7,7 @@ CHECKS = \
 	tests/check_headers.sh \
 	tests/check_layers.sh \
 	tests/check_man.sh \
+	tests/check_man_control.sh \
 	tests/check_man_config.sh \
 	tests/check_shell.sh \
 	tests/check_unit.sh
