@@ -32,6 +32,8 @@ static const char find_sql[] =
     "i AS ("
     "  SELECT x.*, c.relname, coalesce(co.oid, 0) AS constraint_oid, co.contype, co.conname,"
     "         coalesce(co.condeferrable, false) AS may_defer, coalesce(co.condeferred, false) AS defers,"
+    "         coalesce(co.contype = 'x' OR pg_get_constraintdef(co.oid) LIKE '%WITHOUT OVERLAPS%', false) AS "
+    "whole,"
     "         (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM pg_attribute a"
     "           WHERE a.attrelid = x.indrelid"
     "             AND a.attnum = ANY ((x.indkey::int2[])[0:x.indnkeyatts - 1])) AS columns"
@@ -61,7 +63,7 @@ static const char find_sql[] =
     "            i.relname, a.attnum, a.attstattarget), '' ORDER BY a.attnum)"
     "       FROM pg_attribute a WHERE a.attrelid = i.indexrelid AND a.attstattarget >= 0)) AS ddl"
     "    FROM i, t) "
-    "SELECT 'foreign_key', f.conname::text,"
+    "SELECT 'foreign_key', f.conname::text, NULL,"
     "       format('ALTER TABLE %s ADD CONSTRAINT %I %s', t.name, f.conname, pg_get_constraintdef(f.oid))"
     "         || coalesce((SELECT format('; COMMENT ON CONSTRAINT %I ON %s IS %L', f.conname, t.name,"
     "            d.description) FROM pg_description d WHERE d.objoid = f.oid"
@@ -69,26 +71,22 @@ static const char find_sql[] =
     "       format('ALTER TABLE %s DROP CONSTRAINT %I', t.name, f.conname), 2"
     "  FROM pg_constraint f, t WHERE f.conrelid = t.oid AND f.contype = 'f' AND f.conparentid = 0 "
     "UNION ALL "
-    "SELECT CASE WHEN i.contype IS NULL THEN 'index' ELSE 'constraint' END, i.relname::text,"
-    "       CASE WHEN i.contype IS NULL THEN pg_get_indexdef(i.indexrelid)"
-    "            WHEN i.contype = 'x' OR pg_get_constraintdef(i.constraint_oid) LIKE '%WITHOUT OVERLAPS%' "
-    "THEN"
-    "                 format('ALTER TABLE %s ADD CONSTRAINT %I %s', t.name, i.conname,"
-    "                        pg_get_constraintdef(i.constraint_oid))"
-    "            ELSE pg_get_indexdef(i.indexrelid) || format('; ALTER TABLE %s ADD CONSTRAINT %I %s USING "
-    "INDEX %I',"
-    "                 t.name, i.conname, CASE i.contype WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END, "
-    "i.relname)"
+    "SELECT 'constraint', i.relname::text, CASE WHEN NOT i.whole THEN pg_get_indexdef(i.indexrelid) END,"
+    "       nullif(CASE WHEN i.contype IS NULL THEN ''"
+    "            WHEN i.whole THEN format('ALTER TABLE %s ADD CONSTRAINT %I %s', t.name, i.conname,"
+    "                                     pg_get_constraintdef(i.constraint_oid))"
+    "            ELSE format('ALTER TABLE %s ADD CONSTRAINT %I %s USING INDEX %I', t.name, i.conname,"
+    "                        CASE i.contype WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END, i.relname)"
     "                 || CASE WHEN i.may_defer THEN ' DEFERRABLE' ELSE '' END"
     "                 || CASE WHEN i.defers THEN ' INITIALLY DEFERRED' ELSE '' END"
-    "       END || extra.ddl,"
+    "       END || CASE WHEN i.contype IS NULL THEN ltrim(extra.ddl, '; ') ELSE extra.ddl END, ''),"
     "       CASE WHEN i.contype IS NULL THEN format('DROP INDEX %I.%I', t.nspname, i.relname)"
     "            ELSE format('ALTER TABLE %s DROP CONSTRAINT %I', t.name, i.conname) END,"
     "       CASE WHEN i.indexrelid IN (SELECT indexrelid FROM k) THEN 0 ELSE 1 END"
     "  FROM i JOIN t ON true JOIN extra USING (indexrelid) "
-    "ORDER BY 5 DESC, 2";
+    "ORDER BY 6 DESC, 2";
 
-enum { COL_KIND, COL_NAME, COL_DDL, COL_DROP, COL_POSITION };
+enum { COL_KIND, COL_NAME, COL_INDEX, COL_DDL, COL_DROP, COL_POSITION };
 
 /* Left where it is for the table's own reasons; the server's other troubles are everybody's. */
 static bool is_own(const struct error *err)
@@ -96,26 +94,35 @@ static bool is_own(const struct error *err)
     return err->kind == ERROR_REFUSED || err->kind == ERROR_DATA || err->kind == ERROR_TABLE;
 }
 
+static bool save(struct pg_conn *target, const char *pipeline, const struct table *table, const char *kind,
+                 const PGresult *r, int row, int ddl, struct error *err)
+{
+    const char *params[] = {pipeline,
+                            table->to,
+                            kind,
+                            PQgetvalue(r, row, COL_NAME),
+                            PQgetvalue(r, row, ddl),
+                            PQgetvalue(r, row, COL_DROP),
+                            PQgetvalue(r, row, COL_POSITION)};
+    if (PQgetisnull(r, row, ddl))
+        return true;
+    return pg_exec_params(
+        target,
+        "INSERT INTO crossfade.saved_ddl (pipeline, table_name, kind, name, ddl, drop_ddl, position)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7)"
+        " ON CONFLICT (pipeline, table_name, kind, name) DO UPDATE"
+        " SET ddl = excluded.ddl, drop_ddl = excluded.drop_ddl, position = excluded.position",
+        7, params, err);
+}
+
 /* Saves and drops one object under a savepoint. */
 static bool defer_one(struct pg_conn *target, const char *pipeline, const struct table *table,
                       const PGresult *r, int row, struct error *err)
 {
-    const char *params[] = {pipeline,
-                            table->to,
-                            PQgetvalue(r, row, COL_KIND),
-                            PQgetvalue(r, row, COL_NAME),
-                            PQgetvalue(r, row, COL_DDL),
-                            PQgetvalue(r, row, COL_DROP),
-                            PQgetvalue(r, row, COL_POSITION)};
     if (!pg_exec(target, "SAVEPOINT crossfade_try", err))
         return false;
-    if (pg_exec_params(
-            target,
-            "INSERT INTO crossfade.saved_ddl (pipeline, table_name, kind, name, ddl, drop_ddl, position)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7)"
-            " ON CONFLICT (pipeline, table_name, kind, name) DO UPDATE"
-            " SET ddl = excluded.ddl, drop_ddl = excluded.drop_ddl, position = excluded.position",
-            7, params, err) &&
+    if (save(target, pipeline, table, "index", r, row, COL_INDEX, err) &&
+        save(target, pipeline, table, PQgetvalue(r, row, COL_KIND), r, row, COL_DDL, err) &&
         pg_exec(target, PQgetvalue(r, row, COL_DROP), err))
         return pg_exec(target, "RELEASE crossfade_try", err);
     return is_own(err) && pg_exec(target, "ROLLBACK TO crossfade_try; RELEASE crossfade_try", err);

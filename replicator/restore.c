@@ -23,7 +23,7 @@
 /* For all builds under way together; the server's own setting if that is more. */
 enum { BUILD_MEMORY_MB = 1024 };
 
-enum step { STEP_MAKE, STEP_ADD_FOREIGN_KEY, STEP_VALIDATE, STEP_ANALYZE };
+enum step { STEP_INDEX, STEP_CONSTRAINT, STEP_ADD_FOREIGN_KEY, STEP_VALIDATE, STEP_ANALYZE };
 
 struct item {
     char *id;
@@ -71,7 +71,10 @@ static struct table *table_of(const struct restore *r, const char *to)
 /* Which saved rows a step works off. A foreign key that is there but for its validation says so in its DDL.
  */
 static const char *const conditions[] = {
-    [STEP_MAKE] = "s.kind <> 'foreign_key'",
+    [STEP_INDEX] = "s.kind = 'index'",
+    [STEP_CONSTRAINT] = "s.kind = 'constraint' AND NOT EXISTS (SELECT 1 FROM crossfade.saved_ddl i"
+                        " WHERE i.pipeline = s.pipeline AND i.table_name = s.table_name AND i.name = s.name"
+                        " AND i.kind = 'index')",
     [STEP_ADD_FOREIGN_KEY] = "s.kind = 'foreign_key' AND s.ddl NOT LIKE '%VALIDATE CONSTRAINT%'",
     [STEP_VALIDATE] = "s.kind = 'foreign_key' AND s.ddl LIKE '%VALIDATE CONSTRAINT%'",
 };
@@ -218,7 +221,8 @@ static bool do_item(struct restore *r, struct pg_conn *target, const struct item
         if (!add_foreign_key(target, item, err))
             return false;
         break;
-    case STEP_MAKE:
+    case STEP_INDEX:
+    case STEP_CONSTRAINT:
     case STEP_VALIDATE:
         if (!raise_memory(r, target, err) || !make(target, item->ddl, &there, err) ||
             !forget(target, item, err))
@@ -249,7 +253,7 @@ static bool refused(struct restore *r, struct pg_conn *target, const struct item
     else
         log_write(r->log, LOG_LEVEL_WARNING, &fields,
                   "%s can't be made again, it stays in crossfade.saved_ddl: %s", item->name, why.text);
-    if (r->step == STEP_MAKE && item->position == 0 && t && t->state != TABLE_STOPPED)
+    if (r->step <= STEP_CONSTRAINT && item->position == 0 && t && t->state != TABLE_STOPPED)
         return stop_table(r, target, t, why.text, err);
     return true;
 }
@@ -320,7 +324,7 @@ static bool run_step(struct restore *r, enum step step, _Atomic bool *cancel, st
         ok = crew_run(1, load, r, cancel, err);
     if (ok && r->item_count) {
         sort_items(r);
-        int hands = step == STEP_ADD_FOREIGN_KEY ? 1 : r->jobs;
+        int hands = step == STEP_CONSTRAINT || step == STEP_ADD_FOREIGN_KEY ? 1 : r->jobs;
         ok = crew_run(hands < r->item_count ? hands : r->item_count, work, r, cancel, err);
     }
     free_items(r);
@@ -338,7 +342,7 @@ bool indexes_restore(const struct config *config, struct log *log, int64_t epoch
                         .epoch = epoch,
                         .jobs = jobs > 0 ? jobs : 1,
                         .phase = phase};
-    if (!run_step(&r, STEP_MAKE, cancel, err))
+    if (!run_step(&r, STEP_INDEX, cancel, err) || !run_step(&r, STEP_CONSTRAINT, cancel, err))
         return false;
     if (phase == INDEXES_KEYS)
         return true;
