@@ -41,3 +41,8 @@ libreplicator_a_SOURCES = \
 	replicator/stream.h \
 	replicator/stats.c replicator/stats.h \
 	replicator/throttle.c replicator/throttle.h
+
+sbin_PROGRAMS += crossfade-replicator
+crossfade_replicator_SOURCES = replicator/main.c
+crossfade_replicator_LDADD = libreplicator.a libcrossfade.a $(LIBPQ_LIBS) $(LIBEVENT_LIBS) $(CJSON_LIBS) \
+	$(HIREDIS_LIBS) $(SYSTEMD_LIBS)
