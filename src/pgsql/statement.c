@@ -12,6 +12,8 @@
 #include "pgsql/sql.h"
 #include "pgsql/statement_part.h"
 
+enum { OID_TEXT = 25 };
+
 void statement_free(struct statement *self)
 {
     buffer_free(&self->sql);
@@ -30,8 +32,9 @@ bool statement_can_set(const struct table *table, const uint64_t *mask, const ui
 {
     for (uint16_t i = 0; i < table->column_count; i++) {
         const struct column *c = &table->columns[i];
-        if ((c->sink_type.category == 'A' || c->sink_type.category == 'C') &&
-            (c->key || statement_part_has(mask, i)) && !statement_part_has(text_mask, i))
+        bool splits = c->sink_type.category == 'A' || c->sink_type.category == 'C';
+        bool as_text = statement_part_has(text_mask, i) || statement_wire_oid(c) == OID_TEXT;
+        if (splits && !as_text && (c->key || statement_part_has(mask, i)))
             return false;
     }
     return true;

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "pgsql/sql.h"
+#include "pgsql/type_name.h"
 
 enum { OID_TEXT = 25 };
 
@@ -54,18 +55,18 @@ void statement_part_key_params(struct statement_part *self)
         statement_part_param(self, self->table->key[i], true);
 }
 
-/* The name of the type that a value is sent as. Types whose binary formats differ between the two sides are
- * built-in and have the source's name on the sink as well. */
-static const char *wire_name(const struct statement_part *self, uint16_t column)
+/* The type that a value is sent as. Where that is the source's type, to be cast, it is one of PostgreSQL's
+ * own and has the same name on the sink; under a domain of the source it has to be named anew. */
+static void put_wire_name(const struct statement_part *self, uint16_t column)
 {
     const struct column *c = &self->table->columns[column];
-    if (as_text(self, column))
-        return "pg_catalog.text";
-    if (c->wire_oid && c->wire_oid == OID_TEXT)
-        return "pg_catalog.text";
-    if (c->wire_cast && c->wire_oid && c->wire_oid == c->source_type.base_oid)
-        return c->source_type.name;
-    return c->sink_type.name;
+    struct buffer *sql = &self->out->sql;
+    if (as_text(self, column) || c->wire_oid == OID_TEXT)
+        buffer_puts(sql, "pg_catalog.text");
+    else if (!c->wire_cast || c->wire_oid != c->source_type.base_oid)
+        buffer_puts(sql, c->sink_type.name);
+    else if (c->source_type.kind != 'd' || !type_name(sql, c->wire_oid, -1))
+        buffer_puts(sql, c->source_type.name);
 }
 
 static bool needs_cast(const struct statement_part *self, uint16_t column)
@@ -78,10 +79,9 @@ void statement_part_value(const struct statement_part *self, uint16_t column, bo
     struct buffer *sql = &self->out->sql;
     int at = find_param(self, column, from_key);
     assert(at >= 0);
-    if (self->out->set_based)
-        buffer_printf(sql, "u.p%d", at + 1);
-    else
-        buffer_printf(sql, "$%d::%s", at + 1, wire_name(self, column));
+    buffer_printf(sql, self->out->set_based ? "u.p%d" : "$%d::", at + 1);
+    if (!self->out->set_based)
+        put_wire_name(self, column);
     if (needs_cast(self, column))
         buffer_printf(sql, "::%s", self->table->columns[column].sink_type.name);
 }
@@ -101,9 +101,11 @@ void statement_part_unnest(const struct statement_part *self, bool ordinality)
 {
     struct buffer *sql = &self->out->sql;
     buffer_puts(sql, "unnest(");
-    for (uint16_t i = 0; i < self->out->param_count; i++)
-        buffer_printf(sql, "%s$%u::%s[]", i ? ", " : "", i + 1u,
-                      wire_name(self, self->out->params[i].column));
+    for (uint16_t i = 0; i < self->out->param_count; i++) {
+        buffer_printf(sql, "%s$%u::", i ? ", " : "", i + 1u);
+        put_wire_name(self, self->out->params[i].column);
+        buffer_puts(sql, "[]");
+    }
     buffer_puts(sql, ordinality ? ") WITH ORDINALITY AS u(" : ") AS u(");
     for (uint16_t i = 0; i < self->out->param_count; i++)
         buffer_printf(sql, "%sp%u", i ? ", " : "", i + 1u);
