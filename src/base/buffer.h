@@ -30,7 +30,7 @@ void buffer_put(struct buffer *self, const void *data, size_t size);
 void buffer_puts(struct buffer *self, const char *text);
 void buffer_putc(struct buffer *self, char c);
 void buffer_printf(struct buffer *self, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void buffer_vprintf(struct buffer *self, const char *fmt, va_list ap);
+void buffer_vprintf(struct buffer *self, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
 
 /* Big-endian integers, as PostgreSQL's protocol and binary formats have them. */
 void buffer_put_u8(struct buffer *self, uint8_t v);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+PRINTF_LIKE(4, 0)
 static void set_text(struct error *err, enum error_kind kind, const char *code, const char *fmt, va_list ap)
 {
     err->kind = kind;

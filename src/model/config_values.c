@@ -8,7 +8,6 @@
 #include <assert.h>
 #include <ctype.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,14 +240,14 @@ static void store_checked(struct reader *self, const struct option *o, const cJS
 static void read_integer(struct reader *self, const struct option *o, const cJSON *item, void *base)
 {
     double v = item->valuedouble;
+    bool exact = v >= -exact_max && v <= exact_max;
     if (!cJSON_IsNumber(item))
         config_problem(self, item, "%s where a number is needed - allowed: %" PRId64 " to %" PRId64,
                        json_kind(item), o->min, o->max);
-    else if (!isfinite(v) || floor(v) != v)
+    else if (exact && (double)(int64_t)v != v)
         config_problem(self, item, "not a whole number - allowed: %" PRId64 " to %" PRId64, o->min, o->max);
     else
-        store_checked(self, o, item, fabs(v) > exact_max ? (v < 0 ? INT64_MIN : INT64_MAX) : (int64_t)v,
-                      base);
+        store_checked(self, o, item, exact ? (int64_t)v : v < 0 ? INT64_MIN : INT64_MAX, base);
 }
 
 /* Sizes may be plain numbers (bytes); durations only as text with a unit, or 0. */
