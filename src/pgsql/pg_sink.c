@@ -153,8 +153,12 @@ static bool claim(struct pg_sink *s, struct position *position, struct error *er
                          s->conn.where);
     snprintf(lane, sizeof(lane), "%d", s->lane);
     snprintf(epoch, sizeof(epoch), "%" PRId64, s->epoch);
-    if (!pg_query_one(&s->conn, "SELECT crossfade.claim_lane($1, $2, $3, $4)", 4, values, s->applied_text,
-                      sizeof(s->applied_text), NULL, err))
+    /* The owner takes the position for durable: a predecessor's last commits may not be on disk yet, and this
+     * commit is behind them. */
+    if (!pg_exec(&s->conn, "BEGIN; SET LOCAL synchronous_commit = on", err) ||
+        !pg_query_one(&s->conn, "SELECT crossfade.claim_lane($1, $2, $3, $4)", 4, values, s->applied_text,
+                      sizeof(s->applied_text), NULL, err) ||
+        !pg_exec(&s->conn, "COMMIT", err))
         return false;
     if (!position_parse(s->applied_text, &s->applied))
         return error_set(err, ERROR_FATAL,
