@@ -937,6 +937,100 @@ static void a_reload_tells_what_takes_effect(void **state)
     unsetenv("CF_TEST_SECRET");
 }
 
+static void a_reload_compares_what_it_does_not_show(void **state)
+{
+    (void)state;
+    setenv("CF_TEST_SECRET", "hunter2", 1);
+    struct config *old = must_parse_with("\"schemas\": {\"a\": \"b\"}");
+    struct config *new =
+        must_parse("{\"pipeline\": \"district\", \"legacy\": {\"conninfo\": \"dbname=old\"},"
+                   "\"target\": {\"conninfo\": \"dbname=new\", \"password\": \"env:CF_TEST_SECRET\"},"
+                   "\"redis\": {\"url\": \"redis://localhost\", \"password\": \"env:CF_TEST_SECRET\"},"
+                   "\"schemas\": {\"a\": \"c\"}}");
+    struct buffer changed = {0};
+    struct buffer ignored = {0};
+    config_diff(old, new, &changed, &ignored);
+    assert_int_equal(changed.length, 0);
+    assert_string_equal(buffer_text(&ignored), "target.conninfo or target.password: changed\n"
+                                               "redis.password: changed\n"
+                                               "schemas: changed\n");
+    buffer_free(&ignored);
+    config_free(old);
+    config_free(new);
+    unsetenv("CF_TEST_SECRET");
+}
+
+static void auto_is_the_journal_where_stderr_is(void **state)
+{
+    (void)state;
+    struct stat st;
+    char text[64];
+    assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+    snprintf(text, sizeof(text), "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+    setenv("JOURNAL_STREAM", text, 1);
+    struct config *c = must_parse_with("");
+    assert_int_equal(c->log_format, LOG_FORMAT_JOURNAL);
+    config_free(c);
+    c = must_parse_with("\"log\": {\"format\": \"text\"}");
+    assert_int_equal(c->log_format, LOG_FORMAT_TEXT);
+    config_free(c);
+    snprintf(text, sizeof(text), "%llu:%llu", (unsigned long long)st.st_dev,
+             (unsigned long long)st.st_ino + 1);
+    setenv("JOURNAL_STREAM", text, 1); /* inherited: stderr leads elsewhere now */
+    c = must_parse_with("\"log\": {\"format\": \"auto\"}");
+    assert_int_equal(c->log_format, LOG_FORMAT_TEXT);
+    config_free(c);
+    unsetenv("JOURNAL_STREAM");
+}
+
+static void other_texts_have_their_limits(void **state)
+{
+    (void)state;
+    char *text = legacy("\"conninfo\": \"dbname=a\", \"publication\": "
+                        "\"0123456789012345678901234567890123456789012345678901234567890123\"");
+    check_refused(text, "c.json:2: legacy.publication: too long - allowed: 1 to 63 bytes\n");
+    free(text);
+    text = legacy("\"conninfo\": \"dbname=a\", \"publication\": \"a\\u0007b\"");
+    check_refused(text, "c.json:2: legacy.publication: holds a control character - remove it\n");
+    free(text);
+    check_extra_holds("\"tables\": [\"a\\tb\"]", "tables[0]: not a table's name");
+    check_extra(
+        "\"schemas\": {\"a\": 1, \"\": \"b\", \"c\": \"\"}",
+        "c.json:5: schemas.a: not a schema's name - allowed: \"legacy schema\": \"target schema\"\n"
+        "c.json:5: schemas.\"\": not a schema's name - allowed: \"legacy schema\": \"target schema\"\n"
+        "c.json:5: schemas.c: not a schema's name - allowed: \"legacy schema\": \"target schema\"\n");
+    unsetenv("CF_TEST_NONE");
+    struct buffer whole = {0};
+    buffer_printf(
+        &whole,
+        "{\"pipeline\": \"p\", \"legacy\": {\"conninfo\": \"dbname=a\"}, \"target\": {\"conninfo\": "
+        "\"dbname=b\"},\n\"redis\": {\"url\": \"unix:/%0110d\",\n\"password\": \"env:CF_TEST_NONE\"}}",
+        0);
+    check_refused(whole.data, "c.json:2: redis.url: a Unix socket's path has at most 107 bytes - allowed: "
+                              "\"redis://host:port/db\" or \"unix:/path/redis.sock\"\n"
+                              "c.json:3: redis.password: environment variable CF_TEST_NONE is not set\n");
+    buffer_free(&whole);
+}
+
+static void groups_are_not_without_end(void **state)
+{
+    (void)state;
+    struct buffer declared = {0};
+    struct buffer named = {0};
+    buffer_puts(&declared, "\"groups\": {");
+    buffer_puts(&named, "\"tables\": [");
+    for (int i = 0; i < 1001; i++) {
+        buffer_printf(&declared, "%s\"g%d\": {\"tables\": [\"t%d\"]}", i ? "," : "", i, i);
+        buffer_printf(&named, "%s{\"from\": \"t%d\", \"group\": \"g%d\"}", i ? "," : "", i, i);
+    }
+    buffer_putc(&declared, '}');
+    buffer_putc(&named, ']');
+    check_extra(declared.data, "c.json:5: groups.g1000: more than 1000 groups\n");
+    check_extra(named.data, "c.json: more than 1000 groups\n");
+    buffer_free(&declared);
+    buffer_free(&named);
+}
+
 static void the_description_has_every_key(void **state)
 {
     (void)state;
@@ -1006,6 +1100,10 @@ int main(void)
         cmocka_unit_test(what_is_repeated_is_printable),
         cmocka_unit_test(a_megabyte_of_wrong_things_is_refused_quickly),
         cmocka_unit_test(a_reload_tells_what_takes_effect),
+        cmocka_unit_test(a_reload_compares_what_it_does_not_show),
+        cmocka_unit_test(auto_is_the_journal_where_stderr_is),
+        cmocka_unit_test(other_texts_have_their_limits),
+        cmocka_unit_test(groups_are_not_without_end),
         cmocka_unit_test(the_description_has_every_key),
     };
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
