@@ -84,7 +84,7 @@ static bool is_number(const struct pg_type_info *t)
 static void integer_suspicion(struct scan *self, const struct column *c, const struct pg_type_info *s,
                               size_t i)
 {
-    struct buffer *b = suspect(self, c, "have a fraction or are out of the target's range, and are refused");
+    struct buffer *b = suspect(self, c, "have a fraction or are out of the target's range");
     if (is_text(s)) {
         buffer_puts(b, "CASE WHEN ");
         sql_ident(b, c->source);
@@ -109,12 +109,11 @@ static void numeric_suspicion(struct scan *self, const struct column *c, int32_t
     int scale = (((modifier - 4) & 0x7ff) ^ 1024) - 1024;
     if (precision > NUMERIC_MAX_DIGITS)
         return;
-    struct buffer *b =
-        suspect(self, c, "have more digits before the point than the target takes, and are refused");
+    struct buffer *b = suspect(self, c, "have more digits before the point than the target takes");
     buffer_puts(b, "abs(round(");
     sql_ident(b, c->source);
     buffer_printf(b, "::numeric, %d)) >= 1e%d::numeric", scale, precision - scale);
-    b = suspect(self, c, "have more digits after the point than the target keeps, and are rounded");
+    b = suspect(self, c, "have more digits after the point than the target keeps");
     self->list[self->count - 1].level = PAIR_WARN;
     sql_ident(b, c->source);
     buffer_puts(b, "::numeric <> round(");
@@ -124,7 +123,7 @@ static void numeric_suspicion(struct scan *self, const struct column *c, int32_t
 
 static void enum_suspicion(struct scan *self, const struct column *c, const struct pg_type_info *t)
 {
-    struct buffer *b = suspect(self, c, "are no label of the target's enum, and are refused");
+    struct buffer *b = suspect(self, c, "are no label of the target's enum");
     sql_ident(b, c->source);
     buffer_puts(b, "::text NOT IN (''");
     for (uint32_t i = 0; i < t->label_count; i++) {
@@ -139,7 +138,7 @@ static bool pattern_suspicion(struct scan *self, const struct column *c, const s
     for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
         if (!is(t, patterns[i].type))
             continue;
-        struct buffer *b = suspect(self, c, "can't be read as the target's type, and are refused");
+        struct buffer *b = suspect(self, c, "can't be read as the target's type");
         sql_ident(b, c->source);
         buffer_puts(b, "::text !~* ");
         sql_literal(b, patterns[i].pattern);
@@ -159,7 +158,7 @@ static bool text_suspicion(struct scan *self, const struct column *c, const stru
         return true;
     if (self->check->legacy.conn.version < 160000 || strcmp(t->schema, "pg_catalog") != 0)
         return false;
-    struct buffer *b = suspect(self, c, "can't be read as the target's type, and are refused");
+    struct buffer *b = suspect(self, c, "can't be read as the target's type");
     buffer_puts(b, "NOT pg_input_is_valid(");
     sql_ident(b, c->source);
     buffer_puts(b, "::text, ");
@@ -176,9 +175,8 @@ static bool length_suspicion(struct scan *self, const struct column *c, const st
         return false;
     if (bits ? modifier < 0 : modifier < 4)
         return true; /* unlimited */
-    struct buffer *b = suspect(self, c,
-                               bits ? "have another length than the target's, and are refused"
-                                    : "are longer than the target's column, and are refused");
+    struct buffer *b = suspect(
+        self, c, bits ? "have another length than the target's" : "are longer than the target's column");
     buffer_puts(b, "length(");
     sql_ident(b, c->source);
     buffer_printf(b, "%s) %s %d", bits ? "" : "::text", is(t, "bit") ? "<>" : ">",
@@ -207,7 +205,7 @@ static bool narrower_suspicion(struct scan *self, const struct column *c)
         return true;
     }
     if (is(s, "json") && is(t, "jsonb")) {
-        struct buffer *b = suspect(self, c, "hold \\u0000, which jsonb refuses");
+        struct buffer *b = suspect(self, c, "hold \\u0000");
         sql_ident(b, c->source);
         buffer_puts(b, "::text LIKE '%\\\\u0000%'");
         return true;
@@ -237,7 +235,7 @@ static void suspect_columns(struct scan *self)
         }
         pair_type_free(&fit);
         if (c->not_null && own && !own->not_null) {
-            struct buffer *b = suspect(self, c, "are null, which the target refuses");
+            struct buffer *b = suspect(self, c, "are null");
             sql_ident(b, c->source);
             buffer_puts(b, " IS NULL");
         }
@@ -281,13 +279,15 @@ static void scan_table(struct scan *self)
         const char *low = PQgetvalue(r, 0, 3 * i + 1), *high = PQgetvalue(r, 0, 3 * i + 2);
         bool several = strcmp(low, high) != 0;
         if (strcmp(count, "0") == 0)
-            check_say(self->check, PAIR_OK, "data", self->list[i].object, NULL, "no values that %s",
+            check_say(self->check, PAIR_OK, "data", self->list[i].object, NULL, "no values %s",
                       self->list[i].what);
         else
             check_say(self->check, self->list[i].level,
                       self->list[i].level == PAIR_FAIL ? "data_refused" : "data_changed",
-                      self->list[i].object, NULL, "%s value(s) %s - the rows with key %s%s%s, for example",
-                      count, self->list[i].what, low, several ? " and " : "", several ? high : "");
+                      self->list[i].object, NULL,
+                      "%s value(s) %s - the target %s them; the rows with key %s%s%s, for example", count,
+                      self->list[i].what, self->list[i].level == PAIR_FAIL ? "refuses" : "rounds", low,
+                      several ? " and " : "", several ? high : "");
     }
     PQclear(r);
     buffer_free(&sql);

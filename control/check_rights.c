@@ -89,9 +89,10 @@ static void not_owned(struct check *self)
 {
     PGresult *r =
         check_rows(self, &self->target,
-                   "SELECT pg_get_userbyid(c.relowner), count(*), bool_or(o.rolsuper) FROM pg_class c"
-                   " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"
-                   " AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'crossfade')"
+                   "SELECT o.rolname, count(*), bool_or(o.rolsuper) FROM pg_class c"
+                   " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner"
+                   " WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_'"
+                   " AND n.nspname NOT IN ('information_schema', 'crossfade')"
                    " AND NOT pg_has_role(c.relowner, 'USAGE') GROUP BY 1 ORDER BY 1");
     for (int i = 0; r && i < PQntuples(r); i++) {
         struct buffer sql = {0};

@@ -85,6 +85,9 @@ tests_unit_indexes_test_LDADD = libreplicator.a $(UNIT_LDADD)
 UNIT_TESTS += tests/unit/reread_test
 tests_unit_reread_test_SOURCES = tests/unit/reread_test.c tests/unit/live.c tests/unit/live.h
 tests_unit_reread_test_LDADD = libreplicator.a $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/pair_test
+tests_unit_pair_test_SOURCES = tests/unit/pair_test.c
+tests_unit_pair_test_LDADD = $(UNIT_LDADD)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
