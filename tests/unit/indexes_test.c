@@ -217,7 +217,8 @@ static void tables_of_others_partitions_and_fences(void **state)
                  "CREATE TABLE public.t (k int PRIMARY KEY)");
     live_pair(l);
     live_sink(l,
-              "DROP ROLE IF EXISTS cf_test_owner; CREATE ROLE cf_test_owner; CREATE ROLE cf_test_other;"
+              "DROP ROLE IF EXISTS cf_test_owner, cf_test_other; CREATE ROLE cf_test_owner; CREATE ROLE "
+              "cf_test_other;"
               "ALTER TABLE public.t OWNER TO cf_test_owner; GRANT USAGE ON SCHEMA crossfade TO cf_test_other;"
               "SET SESSION AUTHORIZATION cf_test_other");
     defer_all(l);
