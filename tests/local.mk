@@ -31,7 +31,6 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/lib/redis_server.py \
 	tests/scenario/lib/replicator.py \
 	tests/scenario/test_control.py \
-	tests/scenario/test_units_live.py \
 	tests/scenario/test_move.py
 
 # Programs against real servers; PYTEST_ARGS='-k name' picks some.
