@@ -26,7 +26,7 @@
 #include "pgsql/sift.h"
 #include "pgsql/waiting.h"
 
-enum { PIECE_BYTES = 4 << 20, PIECE_ROWS = 20000 };
+enum { PIECE_BYTES = 1 << 20, PIECE_ROWS = 4000 };
 
 struct apply {
     struct pg_sink *s;
@@ -124,7 +124,7 @@ static bool send_set(struct apply *a, const struct net_step *step, const struct 
     struct pipe_args args = params_args(&s->params);
     /* The arrays were built while the kernel took what was sent before; libpq never holds more than one set.
      */
-    return pipe_flush(&s->pipe, err) && pipe_execute(&s->pipe, p->name, &args, tag, err);
+    return pipe_pace(&s->pipe, err) && pipe_execute(&s->pipe, p->name, &args, tag, err);
 }
 
 static bool send_rows_as_set(struct apply *a, const struct net_step *step, size_t first, size_t count,
@@ -176,10 +176,8 @@ static bool send_net(struct apply *a, const struct net_step *step, uint32_t tag,
                 return false;
         } else {
             for (size_t i = 0; i < n; i++)
-                if (!send_row(a, step, first + i, tag, err))
+                if (!send_row(a, step, first + i, tag, err) || !pipe_pace(&a->s->pipe, err))
                     return false;
-            if (!pipe_flush(&a->s->pipe, err))
-                return false;
         }
         first += n;
     }
@@ -228,6 +226,8 @@ static bool send_steps(struct apply *a, struct error *err)
     for (size_t i = 0; i < a->plan.count; i++) {
         const struct net_step *step = &a->plan.steps[i];
         if (step->op == NET_EXACT ? !send_exact(a, &i, err) : !send_net(a, step, (uint32_t)i, err))
+            return false;
+        if (!pipe_pace(&a->s->pipe, err))
             return false;
     }
     return true;

@@ -220,7 +220,13 @@ static bool load_tables(struct pg_sink *s, struct error *err)
 static bool sink_apply(struct sink *self, const struct batch *batch, struct sink_counts *counts,
                        struct sink_result *out, struct error *err)
 {
-    return apply_batch((struct pg_sink *)self, batch, counts, out, err);
+    struct pg_sink *s = (struct pg_sink *)self;
+
+    if (apply_batch(s, batch, counts, out, err))
+        return true;
+    if (atomic_load(&s->pipe.canceled))
+        err->kind = ERROR_CANCELED;
+    return false;
 }
 
 static bool sink_flushed(struct sink *self, uint64_t *out, struct error *err)

@@ -5,7 +5,7 @@
  * the compacted plan with their row counts expected (crossfade.expect raises CF001), COMMIT, and the sink's
  * WAL positions. When that fails for its data the transaction is rolled back and replayed exactly.
  *
- * Memory of its own: the plan of a batch, and at most about 16 MB of parameters on their way (more only for a
+ * Memory of its own: the plan of a batch, and a few MB of parameters on their way (more only for a
  * single row that is larger).
  */
 #ifndef PGSQL_PG_SINK_H

@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 
+enum { PACE_BYTES = 128 * 1024, STATEMENT_BYTES = 64 };
 enum { WAIT_MS = 500 }; /* how soon a cancel is noticed while the server is silent */
 
 void pipe_init(struct pipe *self, struct pg_conn *conn)
@@ -44,6 +45,7 @@ bool pipe_begin(struct pipe *self, struct error *err)
     self->kept = NULL;
     self->count = 0;
     self->answered = 0;
+    self->queued = 0;
     self->failure = (struct pipe_failure){.tag = PIPE_NO_TAG};
     if (PQsetnonblocking(self->conn->pg, 1) != 0 || PQenterPipelineMode(self->conn->pg) != 1)
         return link_failed(self, err);
@@ -71,13 +73,21 @@ bool pipe_prepare(struct pipe *self, const char *name, const char *sql, bool *kn
     return true;
 }
 
+static void add_execution(struct pipe *self, const struct pipe_args *args, uint32_t tag)
+{
+    add_entry(self, tag);
+    self->queued += STATEMENT_BYTES;
+    for (int i = 0; i < args->count; i++)
+        self->queued += args->values[i] ? (size_t)args->lengths[i] + 4 : 4;
+}
+
 bool pipe_execute(struct pipe *self, const char *name, const struct pipe_args *args, uint32_t tag,
                   struct error *err)
 {
     if (PQsendQueryPrepared(self->conn->pg, name, args->count, args->values, args->lengths, args->formats,
                             0) != 1)
         return link_failed(self, err);
-    add_entry(self, tag);
+    add_execution(self, args, tag);
     return true;
 }
 
@@ -87,7 +97,7 @@ bool pipe_query(struct pipe *self, const char *sql, const struct pipe_args *args
     if (PQsendQueryParams(self->conn->pg, sql, args->count, NULL, args->values, args->lengths, args->formats,
                           0) != 1)
         return link_failed(self, err);
-    add_entry(self, tag);
+    add_execution(self, args, tag);
     return true;
 }
 
@@ -133,10 +143,17 @@ bool pipe_flush(struct pipe *self, struct error *err)
         if (left < 0)
             return link_failed(self, err);
         if (left == 0)
-            return true;
+            break;
         if (!wait_socket(self, true, err))
             return false;
     }
+    self->queued = 0;
+    return true;
+}
+
+bool pipe_pace(struct pipe *self, struct error *err)
+{
+    return self->queued < PACE_BYTES || pipe_flush(self, err);
 }
 
 static void copy_field(char out[64], const PGresult *r, int field)

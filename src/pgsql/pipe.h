@@ -36,6 +36,7 @@ struct pipe {
     struct pipe_entry *entries;
     size_t count, capacity;
     size_t answered;
+    size_t queued; /* bytes of parameters since the last flush */
     struct pipe_failure failure;
     PGresult
         *kept; /* the answer of the last entry sent with keep; freed by the next pipe_begin or pipe_free */
@@ -69,6 +70,9 @@ void pipe_keep(struct pipe *self);
 
 /* Waits until all that was queued is with the kernel, reading answers meanwhile: bounds libpq's buffer. */
 MUST_CHECK bool pipe_flush(struct pipe *self, struct error *err);
+
+/* The same, but only if much is queued: for between statements of one exchange. */
+MUST_CHECK bool pipe_pace(struct pipe *self, struct error *err);
 
 /* Sync, and all answers. True if the link is whole: look at failure.error.kind then. */
 MUST_CHECK bool pipe_end(struct pipe *self, struct error *err);

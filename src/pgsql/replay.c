@@ -19,7 +19,7 @@
 #include "pgsql/sift.h"
 #include "pgsql/waiting.h"
 
-enum { GROUP_START = 64, GROUP_MAX = 1024, FLUSH_EVERY = 32 };
+enum { GROUP_START = 64, GROUP_MAX = 1024 };
 
 /* --- groups --- */
 
@@ -134,14 +134,13 @@ static bool run_group(struct replay *r, size_t first, size_t size, size_t *next,
 {
     struct waiting_mark mark = waiting_mark(r->s);
     bool stop = false;
-    size_t sent = 0;
 
     if (!replay_open(r, err))
         return false;
     for (*next = first; *next < r->batch->count && *next < first + size && !stop;) {
         if (!send_change(r, next, &stop, err))
             return false;
-        if (++sent % FLUSH_EVERY == 0 && !pipe_flush(&r->s->pipe, err))
+        if (!pipe_pace(&r->s->pipe, err))
             return false;
     }
     if (!replay_close(r, err))

@@ -215,7 +215,7 @@ static bool send_piece(struct pg_sink *s, const struct waiting_list *list, bool 
     free(rows);
     free(values);
     struct pipe_args args = params_args(&s->params);
-    return pipe_flush(&s->pipe, err) &&
+    return pipe_pace(&s->pipe, err) &&
            pipe_query(&s->pipe, held ? hold_sql : park_sql, &args, TAG_CONTROL, err);
 }
 

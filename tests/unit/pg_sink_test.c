@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -741,6 +742,106 @@ static void deadlocks_and_ends_of_session_are_to_be_tried_again(void **state)
     fixture_free(f);
 }
 
+/* --- random histories: the sink ends as a table on which the same changes were made one by one --- */
+
+static unsigned next_random(unsigned *seed)
+{
+    *seed = *seed * 1664525U + 1013904223U;
+    return *seed >> 8;
+}
+
+struct history {
+    struct fixture *f;
+    unsigned seed;
+    char id[8], to[8], a[8], u[8];
+};
+
+/* True if it is a change that the source could have made. */
+static bool on_the_model(struct history *h, const char *fmt, ...)
+{
+    char sql[300];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(sql, sizeof(sql), fmt, ap);
+    va_end(ap);
+    PGresult *r = PQexec(h->f->admin.pg, sql);
+    bool done = PQresultStatus(r) == PGRES_COMMAND_OK && strcmp(PQcmdTuples(r), "1") == 0;
+    PQclear(r);
+    return done;
+}
+
+static void one_change(struct history *h)
+{
+    struct fixture *f = h->f;
+    unsigned what = next_random(&h->seed) % 10;
+
+    snprintf(h->id, sizeof(h->id), "%u", next_random(&h->seed) % 12);
+    snprintf(h->to, sizeof(h->to), "%u", next_random(&h->seed) % 12);
+    snprintf(h->a, sizeof(h->a), "%u", next_random(&h->seed) % 100);
+    snprintf(h->u, sizeof(h->u), "%u", next_random(&h->seed) % 14);
+    const char *u = what % 2 ? h->u : NULL;
+    if (what < 3) {
+        if (on_the_model(h, "INSERT INTO model VALUES (%s, '%s', %s)", h->id, h->a, u ? u : "NULL"))
+            fixture_insert(f, "t", ROW(h->id, h->a, u));
+    } else if (what < 5) {
+        if (on_the_model(h, "UPDATE model SET a = '%s', u = %s WHERE id = %s", h->a, u ? u : "NULL", h->id))
+            fixture_update(f, "t", NULL, ROW(h->id, h->a, u));
+    } else if (what < 7) {
+        if (on_the_model(h, "UPDATE model SET u = %s WHERE id = %s", u ? u : "NULL", h->id))
+            fixture_update(f, "t", NULL, ROW(h->id, ABSENT, u));
+    } else if (what < 8) {
+        if (strcmp(h->id, h->to) != 0 &&
+            on_the_model(h, "UPDATE model SET id = %s, u = %s WHERE id = %s", h->to, u ? u : "NULL", h->id))
+            fixture_update(f, "t", ROW(h->id, ABSENT, ABSENT), ROW(h->to, ABSENT, u));
+    } else if (on_the_model(h, "DELETE FROM model WHERE id = %s", h->id)) {
+        fixture_delete(f, "t", ROW(h->id, ABSENT, ABSENT));
+    }
+}
+
+/* A few transactions in one batch, or one that goes on in the next. */
+static void one_batch(struct history *h)
+{
+    unsigned transactions = 1 + next_random(&h->seed) % 5;
+
+    for (unsigned i = 0; i < transactions; i++) {
+        if (!h->f->batch->continues || i > 0)
+            fixture_begin(h->f);
+        for (unsigned n = next_random(&h->seed) % 8; n > 0; n--)
+            one_change(h);
+        if (i == 0 && transactions == 1 && next_random(&h->seed) % 2) {
+            fixture_apply_piece(h->f);
+            return;
+        }
+        fixture_commit(h->f);
+    }
+    fixture_apply(h->f);
+}
+
+static void random_histories_end_as_the_model(void **state)
+{
+    const char *given = getenv("CROSSFADE_TEST_SEED");
+    unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
+    struct fixture *f = fixture_new("CREATE TABLE t (id int PRIMARY KEY, a text, u int UNIQUE)");
+    struct history h = {.f = f, .seed = seed};
+
+    (void)state;
+    print_message("CROSSFADE_TEST_SEED=%u\n", seed);
+    fixture_exec(f, "CREATE TABLE public.model (LIKE public.t INCLUDING ALL)");
+    for (int i = 0; i < 400; i++) {
+        one_batch(&h);
+        if (f->batch->continues)
+            continue;
+        fixture_expect(f, "SELECT count(*) FROM (TABLE public.t EXCEPT TABLE public.model) x", "0");
+        fixture_expect(f, "SELECT (SELECT count(*) FROM public.t) = (SELECT count(*) FROM public.model)",
+                       "t");
+    }
+    assert_string_equal(f->conflicts, "");
+    assert_string_equal(f->stopped, "");
+    fixture_expect(f, "SELECT count(*) FROM crossfade.quarantine", "0");
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -769,6 +870,7 @@ int main(void)
         cmocka_unit_test(keyless_rows_keep_their_multiplicity),
         cmocka_unit_test(a_dropped_table_stops_alone),
         cmocka_unit_test(wide_tables_apply),
+        cmocka_unit_test(random_histories_end_as_the_model),
         cmocka_unit_test(deadlocks_and_ends_of_session_are_to_be_tried_again),
     };
     if (!getenv("CROSSFADE_TEST_PG"))
