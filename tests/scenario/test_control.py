@@ -201,6 +201,8 @@ def test_finish_takes_everything_away(prepared, redis_server):
     p.target.execute(f"INSERT INTO crossfade.parked (pipeline, table_name, position, change) VALUES ('{p.name}', 'a', '', '')")
     assert "--discard" in control(p, "finish", "--yes", code=1)
     assert p.confirmed() is not None
+    origins = "SELECT roname FROM pg_replication_origin WHERE roname LIKE %s"
+    assert p.target.query(origins, (f"crossfade_{p.name}_%",)) != []
     # The publication is the administrator's: its DROP is printed, and the answer is 1.
     assert "DROP PUBLICATION" in control(p, "finish", "--yes", "--discard", code=1)
     assert p.legacy.query("SELECT 1 FROM pg_replication_slots WHERE slot_name = %s", (p.slot,)) == []
@@ -210,6 +212,7 @@ def test_finish_takes_everything_away(prepared, redis_server):
     assert redis_server.client().keys(f"crossfade:{p.name}:*") == []
     p.legacy.execute(f"DROP PUBLICATION crossfade_{p.name}")
     control(p, "finish", "--yes")
+    assert p.target.query(origins, (f"crossfade_{p.name}_%",)) == []
     p.target.execute("TRUNCATE a, b")
     p.publish()
     p.move()
