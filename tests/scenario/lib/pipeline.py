@@ -71,8 +71,9 @@ class Pipeline:
         name = f"crossfade_{self.name}"
         keyless = [r[0] for r in self.legacy.query(KEYLESS)]
         if what is None and keyless:
-            keyed = [r[0] for r in self.legacy.query(KEYLESS.replace("AND NOT", "AND"))]
-            insert = "publish = 'insert'" + (", publish_via_partition_root = true" if self.legacy.server.version >= 130000 else "")
+            keyed = [r[0] for r in self.legacy.query(KEYLESS.replace("AND NOT (relreplident", "AND (relreplident"))]
+            ops = "insert, truncate" if self.legacy.server.version >= 110000 else "insert"
+            insert = f"publish = '{ops}'" + (", publish_via_partition_root = true" if self.legacy.server.version >= 130000 else "")
             self.legacy.execute(f"CREATE PUBLICATION {name}_insert FOR TABLE {', '.join(keyless)} WITH ({insert})")
             what = "TABLE " + ", ".join(keyed) if keyed else None
             if what is None:
