@@ -54,7 +54,7 @@ struct config {
     char *target_conninfo;
     char *target_slot; /* of the reverse stream: crossfade_<pipeline>_reverse unless given */
     char *target_publication;
-    char *redis_url;      /* redis://host[:port][/db] or unix:/path, checked; NULL: `"redis": null` */
+    char *redis_url;      /* redis://host[:port][/db] or unix:/path, checked; NULL: no mirror */
     char *redis_password; /* NULL: none */
     char *http_listen;    /* "127.0.0.1:8480"; NULL: off */
 

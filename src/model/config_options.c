@@ -76,8 +76,8 @@ const struct option config_options[] = {
     {"target.publication", OPTION_IDENTIFIER, .shown = "crossfade_<pipeline>_reverse", AT(target_publication),
      .help = "publication of the reverse stream"},
 
-    {"redis", OPTION_SECTION, .required = true, .nullable = true, NOWHERE,
-     .help = "the mirror that people and programs read; null: none"},
+    {"redis", OPTION_SECTION, .nullable = true, NOWHERE,
+     .help = "the mirror that people and programs read; absent or null: none"},
     {"redis.url", OPTION_REDIS, .required = true, AT(redis_url),
      .help = "redis://host:port/db or unix:/path"},
     {"redis.password", OPTION_SECRET, NOWHERE, .help = "where the password is kept"},

@@ -118,11 +118,7 @@ static void check_required(struct reader *self, const cJSON *object, const char 
 {
     for (const struct option *o = config_options; o->path; o++) {
         const char *own = name_under(o, prefix);
-        if (!own || !o->required || json_member(object, own))
-            continue;
-        if (o->nullable)
-            config_problem(self, object, "\"%s\" is missing - %s", own, o->help);
-        else
+        if (own && o->required && !json_member(object, own))
             config_problem(self, object, "required key \"%s\" is missing - %s", own, o->help);
     }
 }

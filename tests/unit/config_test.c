@@ -215,6 +215,16 @@ static void slots_and_publications_can_be_named(void **state)
     config_free(c);
 }
 
+static void redis_can_be_left_out(void **state)
+{
+    (void)state;
+    struct config *c = must_parse("{\"pipeline\": \"p\", \"legacy\": {\"conninfo\": \"dbname=a\"},"
+                                  "\"target\": {\"conninfo\": \"dbname=b\"}}");
+    assert_null(c->redis_url);
+    assert_null(c->redis_password);
+    config_free(c);
+}
+
 static void http_can_be_turned_off(void **state)
 {
     (void)state;
@@ -298,9 +308,7 @@ static void missing_keys_are_named(void **state)
         "every name we create\n"
         "c.json:1: (top level): required key \"legacy\" is missing - the database to leave\n"
         "c.json:1: (top level): required key \"target\" is missing - the database to reach, always "
-        "PostgreSQL\n"
-        "c.json:1: (top level): \"redis\" is missing - the mirror that people and programs read; "
-        "null: none\n");
+        "PostgreSQL\n");
     free(problems);
     check_refused("{\"pipeline\": \"p\",\n\"legacy\": {},\n\"target\": {},\n\"redis\": {}}",
                   "c.json:2: legacy: required key \"conninfo\" is missing - libpq connection string\n"
@@ -1069,6 +1077,7 @@ int main(void)
         cmocka_unit_test(every_value_is_read),
         cmocka_unit_test(existing_of_the_pipeline_may_come_after_the_tables),
         cmocka_unit_test(slots_and_publications_can_be_named),
+        cmocka_unit_test(redis_can_be_left_out),
         cmocka_unit_test(http_can_be_turned_off),
         cmocka_unit_test(comments_are_fine_and_lines_stay_right),
         cmocka_unit_test(every_problem_is_listed_in_order),
