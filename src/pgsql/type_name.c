@@ -91,13 +91,19 @@ static void put_modifier(struct buffer *out, enum modifier_style style, int32_t 
     }
 }
 
+/* SQL's character and bit without a length have length 1: the types without limit go by other names. */
+static const char *bare_name(const struct known_type *t)
+{
+    return t->oid == 1042 ? "bpchar" : t->oid == 1560 ? "\"bit\"" : t->name;
+}
+
 bool type_name(struct buffer *out, uint32_t oid, int32_t modifier)
 {
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         const struct known_type *t = &known[i];
         if (t->oid != oid && t->array_oid != oid)
             continue;
-        buffer_puts(out, t->name);
+        buffer_puts(out, modifier < 0 ? bare_name(t) : t->name);
         put_modifier(out, t->style, modifier);
         buffer_puts(out, t->tail);
         if (t->array_oid == oid)

@@ -91,6 +91,9 @@ tests_unit_reread_test_LDADD = libreplicator.a $(UNIT_LDADD)
 UNIT_TESTS += tests/unit/pair_test
 tests_unit_pair_test_SOURCES = tests/unit/pair_test.c
 tests_unit_pair_test_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/relation_test
+tests_unit_relation_test_SOURCES = tests/unit/relation_test.c
+tests_unit_relation_test_LDADD = $(UNIT_LDADD)
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
