@@ -53,6 +53,7 @@
 #include "replicator/copier.h"
 #include "replicator/crew.h"
 #include "replicator/existing.h"
+#include "replicator/indexes.h"
 #include "replicator/throttle.h"
 #include "state/store.h"
 
@@ -90,15 +91,15 @@ static bool stop_table(struct backfill *b, struct copier *c, struct table *t, co
     t->state = TABLE_STOPPED;
     show_state(b, t, reason);
     log_write(b->o->log, LOG_LEVEL_ERROR, &fields, "stopped: %s", reason);
-    return copier_put_state(c, t, reason, err);
+    return copier_put_state(c, t, reason, true, err);
 }
 
-static bool finish_table(struct backfill *b, struct copier *c, struct table *t, struct error *err)
+static bool finish_table(struct backfill *b, struct copier *c, struct table *t, bool all, struct error *err)
 {
     struct log_fields fields = {.table = t->from};
     const struct stats_table *s = &b->o->stats->tables[t->id];
     t->state = TABLE_CATCHUP;
-    if (!copier_put_state(c, t, NULL, err)) {
+    if (!copier_put_state(c, t, NULL, all, err)) {
         t->state = TABLE_BACKFILL;
         return false;
     }
@@ -155,8 +156,9 @@ static struct job *take(struct backfill *b, struct crew_member *member)
     return job;
 }
 
-/* Ends a step of a job: true if that was the last one and the caller has to finish the table. */
-static bool give_back(struct backfill *b, struct job *job, bool was_planning, bool found)
+/* Ends a step of a job: true if that was the last one and the caller has to finish the table; *all: no other
+ * table is left. */
+static bool give_back(struct backfill *b, struct job *job, bool was_planning, bool found, bool *all)
 {
     pthread_mutex_lock(&b->mutex);
     if (was_planning) {
@@ -168,6 +170,9 @@ static bool give_back(struct backfill *b, struct job *job, bool was_planning, bo
     }
     bool last = !job->ended && job->all_given && !job->planning && job->copying == 0;
     job->ended = job->ended || last;
+    *all = true;
+    for (uint32_t i = 0; i < b->count; i++)
+        *all = *all && b->jobs[i].ended;
     pthread_cond_broadcast(&b->changed);
     pthread_mutex_unlock(&b->mutex);
     return last;
@@ -191,18 +196,18 @@ static bool fail(struct backfill *b, struct copier *c, struct job *job, struct e
 static bool serve(struct backfill *b, struct copier *c, struct job *job, struct error *err)
 {
     struct chunk chunk;
-    bool found;
+    bool found, all;
     if (!copier_plan(c, &job->chunks, &chunk, &found, err))
         return fail(b, c, job, err);
-    bool last = give_back(b, job, true, found);
+    bool last = give_back(b, job, true, found, &all);
     if (found) {
         bool ok = copier_copy(c, &job->chunks, &chunk, job->upsert, err);
         chunk_free(&chunk);
         if (!ok)
             return fail(b, c, job, err);
-        last = give_back(b, job, false, false);
+        last = give_back(b, job, false, false, &all);
     }
-    return !last || finish_table(b, c, job->chunks.table, err);
+    return !last || finish_table(b, c, job->chunks.table, all, err);
 }
 
 static bool work(void *context, struct crew_member *member, struct error *err)
@@ -239,11 +244,25 @@ static bool begin_table(struct backfill *b, struct copier *c, struct job *job, c
     }
     if (t->state != TABLE_BACKFILL) {
         t->state = TABLE_BACKFILL;
-        if (!copier_put_state(c, t, NULL, err))
+        if (!copier_put_state(c, t, NULL, false, err))
             return false;
     }
     show_state(b, t, NULL);
     return true;
+}
+
+/* Only for tables that are going to be copied: a refused one keeps what it has. */
+static bool defer_indexes(struct backfill *b, struct copier *c, struct error *err)
+{
+    struct table **list = mem_alloc((b->count + 1) * sizeof(struct table *));
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < b->count; i++)
+        if (!b->jobs[i].ended)
+            list[count++] = b->jobs[i].chunks.table;
+    bool ok = b->o->config->backfill_indexes != INDEXES_DEFER ||
+              indexes_defer(&c->sink, b->o->config->pipeline, b->o->epoch, list, count, err);
+    free(list);
+    return ok;
 }
 
 /* Loads what is done, and decides about rows that are there already. In a crew of one, so that a TRUNCATE
@@ -268,6 +287,7 @@ static bool prepare(void *context, struct crew_member *member, struct error *err
         ok = ok && begin_table(b, &c, job, reasons[i], err);
         free(reasons[i]);
     }
+    ok = ok && defer_indexes(b, &c, err);
     free(reasons);
     free(tables);
     copier_close(&c);

@@ -28,7 +28,8 @@ struct backfill_options {
  * too). A keyless table's snapshot ends up in table->copied_snapshot. Returns when all are done. A table that
  * can't be copied for its own reasons (its data, its rights) is put into TABLE_STOPPED with the reason and
  * the others go on; ERROR_RETRY / FENCED / FATAL end the whole. Idempotent: called again after a crash it
- * goes on where it was. */
+ * goes on where it was. Where the config says so it defers the indexes of the tables it copies, and only of
+ * those (indexes.h); restoring them is the caller's. */
 MUST_CHECK bool backfill_run(const struct backfill_options *options, struct error *err);
 
 /* For a table that is to be copied anew: its chunk rows and re-read keys go, its target table is emptied, in

@@ -114,25 +114,22 @@ bool chunk_look(struct pg_conn *source, struct chunk_table *self, struct chunk_s
     struct key_order order = {.correlation = 1};
     if (self->known)
         return true;
-    self->whole = t->key_count == 0;
-    if (!self->whole && (!key_order_read(source, t, &order, err) ||
-                         !key_order_path(source, t, false, &self->source_path, err)))
-        return false;
-    if (!order.indexed)
-        self->whole = true;
     int64_t bytes = t->source_bytes, rows = t->source_rows;
+    self->known = true;
+    self->whole = t->key_count == 0 || (size.rows == 0 && bytes >= 0 && bytes <= size.bytes);
+    /* A table that was being cut goes on being cut, whatever size it has now. */
+    if (t->key_count == 0 || (self->whole && !self->next_low && !self->redo_count))
+        return true;
+    if (!key_order_read(source, t, &order, err) || !key_order_path(source, t, false, &self->source_path, err))
+        return false;
+    self->whole = !self->next_low && !order.indexed;
     int64_t row_bytes = rows > 0 && bytes > 0 ? bytes / rows + 1 : DEFAULT_ROW_BYTES;
     int64_t chunk_bytes = size.bytes;
     if (order.correlation < WELL_ORDERED && chunk_bytes < bytes / MAX_SCATTERED_CHUNKS)
         chunk_bytes = bytes / MAX_SCATTERED_CHUNKS;
-    self->chunk_rows = chunk_bytes / row_bytes;
-    if (self->chunk_rows < MIN_CHUNK_ROWS)
+    self->chunk_rows = size.rows > 0 ? size.rows : chunk_bytes / row_bytes;
+    if (size.rows == 0 && self->chunk_rows < MIN_CHUNK_ROWS)
         self->chunk_rows = MIN_CHUNK_ROWS;
-    if (size.rows > 0)
-        self->chunk_rows = size.rows;
-    else if (bytes >= 0 && bytes <= chunk_bytes)
-        self->whole = true;
-    self->known = true;
     return true;
 }
 
@@ -215,8 +212,7 @@ bool chunk_next(struct pg_conn *source, struct pg_conn *target, const char *pipe
     if (self->exhausted)
         return true;
     struct chunk next = {.seq = self->next_seq, .low = self->next_low};
-    /* A table that was being cut goes on being cut, whatever size it has now. */
-    if ((!self->whole || self->next_low) && !find_high(source, self, &next.high, err))
+    if (!self->whole && !find_high(source, self, &next.high, err))
         return false;
     if (!store_planned(target, pipeline, epoch, self->table, &next, err)) {
         free(next.high);

@@ -2,7 +2,7 @@
  *
  * The sink commits with synchronous_commit off: a chunk's rows and its row in crossfade.chunk become durable
  * together or not at all, so a crash of the target costs at most a few chunks, which are copied again. The
- * state row that calls the table copied is committed with a flush, which covers everything before it.
+ * state row of the last table is committed with a flush, which covers everything before it.
  *
  * After any failure both connections are closed: what they were in the middle of must never commit.
  */
@@ -318,12 +318,13 @@ bool copier_copy(struct copier *self, const struct chunk_table *t, const struct 
     return ok || fail(self, t->table, err);
 }
 
-bool copier_put_state(struct copier *self, const struct table *table, const char *reason, struct error *err)
+bool copier_put_state(struct copier *self, const struct table *table, const char *reason, bool flush,
+                      struct error *err)
 {
     const struct copier_options *o = self->options;
     if (!copier_connect(self, err))
         return false;
-    if (pg_exec(&self->sink, "BEGIN; SET LOCAL synchronous_commit = on", err) &&
+    if (pg_exec(&self->sink, flush ? "BEGIN; SET LOCAL synchronous_commit = on" : "BEGIN", err) &&
         store_table_state_put(&self->sink, o->config->pipeline, o->epoch, table, reason, err) &&
         pg_exec(&self->sink, "COMMIT", err))
         return true;

@@ -39,8 +39,8 @@ MUST_CHECK bool copier_plan(struct copier *self, struct chunk_table *table, stru
  * one. The kind of a failure says whose it is: ERROR_TABLE this table's, anything else everybody's. */
 MUST_CHECK bool copier_copy(struct copier *self, const struct chunk_table *table, const struct chunk *chunk,
                             bool upsert, struct error *err);
-/* Stores the table's present state, durably with everything before it. */
+/* Stores the table's present state; with `flush` durably, and everything committed before it too. */
 MUST_CHECK bool copier_put_state(struct copier *self, const struct table *table, const char *reason,
-                                 struct error *err);
+                                 bool flush, struct error *err);
 
 #endif

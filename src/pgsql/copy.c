@@ -193,20 +193,16 @@ static bool sink_spoke(struct pump *p, struct error *err)
     return false;
 }
 
-/* Hands the piece to the sink and waits until it has left. */
-static bool send_piece(struct pump *p, struct error *err)
+/* Hands bytes to the sink and waits until they have left. */
+static bool send_bytes(struct pump *p, const char *data, size_t size, struct error *err)
 {
-    size_t size = p->piece.length;
-    if (size == 0)
-        return true;
     if (!PQconsumeInput(p->sink->pg))
         return failed(p->sink, NULL, err);
-    int put = PQputCopyData(p->sink->pg, p->piece.data, (int)size);
+    int put = PQputCopyData(p->sink->pg, data, (int)size);
     if (put < 0)
         return sink_spoke(p, err);
     if (put == 0)
         return error_set(err, ERROR_RETRY, "no memory for a piece of %zu bytes", size);
-    buffer_clear(&p->piece);
     for (;;) {
         int left = PQflush(p->sink->pg);
         if (left < 0)
@@ -220,12 +216,24 @@ static bool send_piece(struct pump *p, struct error *err)
     return ask(p, size, err);
 }
 
-/* Gathers one message. The piece stays below INT_MAX: a row is at most 1 GB. */
+static bool send_piece(struct pump *p, struct error *err)
+{
+    bool ok = p->piece.length == 0 || send_bytes(p, p->piece.data, p->piece.length, err);
+    buffer_clear(&p->piece);
+    return ok;
+}
+
+/* Gathers one message; one as large as a piece goes as it is. */
 static bool take(struct pump *p, const char *data, size_t size, bool binary, struct error *err)
 {
-    if (p->piece.length && p->piece.length + size > PIECE_BYTES && !send_piece(p, err))
+    if (p->piece.length + size > PIECE_BYTES && !send_piece(p, err))
         return false;
-    buffer_put(&p->piece, data, size);
+    if (size >= PIECE_BYTES) {
+        if (!send_bytes(p, data, size, err))
+            return false;
+    } else {
+        buffer_put(&p->piece, data, size);
+    }
     if (!binary || size != 2) /* the trailer of the binary format is no row */
         atomic_fetch_add_explicit(&p->progress->rows, 1, memory_order_relaxed);
     return true;

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "live.h"
+#include "pgsql/snapshot.h"
 #include "pgsql/sql.h"
 
 static bool run_all(struct live *l, struct error *err)
@@ -185,6 +186,43 @@ static void partitioned_inherited_and_keyless(void **state)
     live_close(l);
 }
 
+/* Hazard 37: what the copy of a keyless table holds is what its snapshot sees, savepoints and all. */
+static void a_keyless_copy_holds_what_its_snapshot_sees(void **state)
+{
+    (void)state;
+    struct live *l = live_open("snapshot");
+    struct pg_conn open = {0};
+    struct error err = {0};
+    struct snapshot seen = {0};
+    struct pg_conn_options o = {
+        .conninfo = l->source_conninfo, .pipeline = "demo", .job = "x", .endpoint = "x"};
+    live_both(l, "CREATE TABLE public.bare (v text); ALTER TABLE public.bare REPLICA IDENTITY FULL");
+    assert_true(pg_conn_open(&open, &o, &err));
+    assert_true(pg_exec(&open,
+                        "BEGIN; INSERT INTO public.bare VALUES ('open'); SAVEPOINT a;"
+                        "INSERT INTO public.bare VALUES ('open, below a savepoint'); SAVEPOINT b",
+                        &err));
+    uint32_t open_xid = (uint32_t)strtoull(live_ask(&open, "SELECT txid_current()"), NULL, 10);
+    live_source(l,
+                "BEGIN; INSERT INTO public.bare VALUES ('done'); SAVEPOINT a; INSERT INTO public.bare VALUES"
+                " ('done, below a savepoint')");
+    uint32_t done_xid = (uint32_t)strtoull(live_ask(&l->source, "SELECT txid_current()"), NULL, 10);
+    live_source(l, "COMMIT");
+    live_pair(l);
+    must_run(l);
+    assert_true(pg_exec(&open, "COMMIT", &err));
+    pg_conn_close(&open);
+    uint32_t late_xid = (uint32_t)strtoull(live_ask(&l->source, "SELECT txid_current()"), NULL, 10);
+    assert_string_equal(live_ask(&l->sink, "SELECT string_agg(v, '; ' ORDER BY v) FROM public.bare"),
+                        "done; done, below a savepoint");
+    assert_true(snapshot_parse(live_table(l, "public.bare")->copied_snapshot, &seen));
+    assert_true(snapshot_sees(&seen, done_xid));
+    assert_false(snapshot_sees(&seen, open_xid));
+    assert_false(snapshot_sees(&seen, late_xid));
+    snapshot_free(&seen);
+    live_close(l);
+}
+
 /* Hazard 29: planned is not done, and done is never done twice. */
 static void restart_after_a_crash_redoes_what_was_planned(void **state)
 {
@@ -229,6 +267,9 @@ static void rows_that_are_there(void **state)
     assert_state(l, "public.bare", TABLE_CATCHUP);
     assert_non_null(strstr(l->stats->tables[live_table(l, "public.a")->id].reason, "\"existing\""));
     assert_string_equal(live_ask(&l->sink, "SELECT count(*) FROM public.a"), "2");
+    /* What is refused keeps its indexes; what is copied has them deferred. */
+    assert_string_equal(
+        live_ask(&l->sink, "SELECT count(*) FROM pg_index WHERE indrelid = 'public.a'::regclass"), "1");
 
     l->config.backfill_existing = EXISTING_UPSERT;
     l->config.backfill_chunk_rows = 20;
@@ -418,6 +459,7 @@ int main(void)
         cmocka_unit_test(keys_of_many_kinds_in_chunks),
         cmocka_unit_test(keys_of_an_extension_type),
         cmocka_unit_test(partitioned_inherited_and_keyless),
+        cmocka_unit_test(a_keyless_copy_holds_what_its_snapshot_sees),
         cmocka_unit_test(restart_after_a_crash_redoes_what_was_planned),
         cmocka_unit_test(rows_that_are_there),
         cmocka_unit_test(a_table_that_cannot_be_copied_stops_alone),

@@ -50,7 +50,8 @@ static void recreate(const char *name, bool create)
     struct pg_conn admin;
     char sql[200];
     open_conn(&admin, server(), "admin");
-    snprintf(sql, sizeof(sql), "DROP DATABASE IF EXISTS %s WITH (FORCE)", name);
+    snprintf(sql, sizeof(sql), "DROP DATABASE IF EXISTS %s%s", name,
+             admin.version >= 130000 ? " WITH (FORCE)" : "");
     run(&admin, sql);
     snprintf(sql, sizeof(sql), "CREATE DATABASE %s", name);
     if (create)
