@@ -42,7 +42,7 @@ struct planner {
     const struct change *changes; /* the first one */
     size_t count;
     uint32_t *previous;
-    struct compact_segment **segments; /* by table id; NULL: none open */
+    struct compact_segment **segments; /* by table id, NULL or one that is used again and again */
     uint32_t segment_count;
     struct compact_segment **open; /* the open ones, in order of their beginning */
     size_t open_count, open_capacity;
@@ -81,11 +81,11 @@ static void put_phase(struct planner *p, const struct compact_segment *s, int ph
     }
 }
 
-static void segment_close(struct planner *p, struct compact_segment *s)
+static void segment_close(struct compact_segment *s)
 {
     compact_sets(s);
     compact_segment_clear(s);
-    p->segments[s->table->id] = NULL;
+    s->open = false;
 }
 
 static int compare_segments(const void *a, const void *b)
@@ -102,7 +102,7 @@ static int compare_segments(const void *a, const void *b)
 static void flush_all(struct planner *p)
 {
     for (size_t i = 0; i < p->open_count; i++)
-        segment_close(p, p->open[i]);
+        segment_close(p->open[i]);
     if (p->open_count > 1)
         qsort(p->open, p->open_count, sizeof(*p->open), compare_segments);
     if (p->options->dependency_order) {
@@ -130,9 +130,9 @@ static void flush_table(struct planner *p, const struct table *t)
         flush_all(p);
         return;
     }
-    if (!s)
+    if (!s || !s->open)
         return;
-    segment_close(p, s);
+    segment_close(s);
     for (int phase = 0; phase < PHASES; phase++)
         put_phase(p, s, phase);
     size_t at = 0;
@@ -152,19 +152,22 @@ static struct compact_segment *segment_open(struct planner *p, struct table *t)
             p->segments[i] = NULL;
         p->segment_count = n;
     }
-    if (p->segments[t->id])
-        return p->segments[t->id];
+    struct compact_segment *s = p->segments[t->id];
+    if (s && s->open)
+        return s;
+    if (!s)
+        s = p->segments[t->id] = mem_alloc(sizeof(*s));
     if (p->open_count == p->open_capacity) {
         p->open_capacity = p->open_capacity ? p->open_capacity * 2 : 16;
         p->open = mem_grow(p->open, p->open_capacity, sizeof(struct compact_segment *));
     }
-    struct compact_segment *s = arena_alloc(p->arena, sizeof(*s));
-    *s = (struct compact_segment){.table = t,
-                                  .converge = t->state == TABLE_CATCHUP,
-                                  .arena = p->arena,
-                                  .previous = p->previous,
-                                  .changes = p->changes};
-    p->segments[t->id] = s;
+    s->table = t;
+    s->converge = t->state == TABLE_CATCHUP;
+    s->open = true;
+    s->arena = p->arena;
+    s->previous = p->previous;
+    s->changes = p->changes;
+    s->set_count = 0;
     p->open[p->open_count++] = s;
     return s;
 }
@@ -266,9 +269,11 @@ struct net_plan compact(const struct batch *batch, size_t first, size_t count, c
     }
     flush_all(&p);
     struct net_plan plan = {arena_copy(arena, p.steps, p.step_count * sizeof(*p.steps)), p.step_count};
+    for (uint32_t i = 0; i < p.segment_count; i++)
+        compact_segment_free(p.segments[i]);
+    free(p.segments);
     free(p.steps);
     free(p.open);
-    free(p.segments);
     buffer_free(&p.key);
     return plan;
 }

@@ -31,9 +31,12 @@ static const uint8_t converge[COMPACT_STATES][3] = {
     [COMPACT_LOST] = {COMPACT_UPSERT, COMPACT_LOST, COMPACT_DELETE},
 };
 
+enum { KEEP_SLOTS = 128 };
+
 static void slots_grow(struct compact_segment *self)
 {
     uint32_t old_count = self->slot_count;
+    assert(old_count <= UINT32_MAX / 8);
     struct compact_slot *old = self->slots;
     self->slot_count = old_count ? old_count * 4 : 32; /* putting them in again costs more than the memory */
     self->slots = mem_alloc(self->slot_count * sizeof(*self->slots));
@@ -49,12 +52,18 @@ static void slots_grow(struct compact_segment *self)
     free(old);
 }
 
+static void block_need(struct compact_segment *self, unsigned block)
+{
+    if (!self->blocks[block])
+        self->blocks[block] =
+            mem_grow(NULL, (size_t)COMPACT_FIRST_BLOCK << block, sizeof(struct compact_key));
+}
+
 static struct compact_key *key_new(struct compact_segment *self, struct slice bytes)
 {
     uint32_t group = self->count / COMPACT_FIRST_BLOCK + 1;
     if (self->count % COMPACT_FIRST_BLOCK == 0 && (group & (group - 1)) == 0)
-        self->blocks[__builtin_ctz(group)] =
-            arena_alloc(self->arena, (size_t)COMPACT_FIRST_BLOCK * group * sizeof(struct compact_key));
+        block_need(self, (unsigned)__builtin_ctz(group));
     struct compact_key *key = compact_key_at(self, self->count++);
     *key = (struct compact_key){.bytes = arena_copy(self->arena, bytes.data, bytes.length),
                                 .length = (uint32_t)bytes.length};
@@ -84,9 +93,28 @@ struct compact_key *compact_segment_key(struct compact_segment *self, struct sli
 
 void compact_segment_clear(struct compact_segment *self)
 {
+    for (int i = 1; i < COMPACT_BLOCKS; i++) {
+        free(self->blocks[i]);
+        self->blocks[i] = NULL;
+    }
+    self->count = 0;
+    if (self->slot_count > KEEP_SLOTS) {
+        free(self->slots);
+        self->slots = NULL;
+        self->slot_count = 0;
+    } else if (self->slots) {
+        memset(self->slots, 0, self->slot_count * sizeof(*self->slots));
+    }
+}
+
+void compact_segment_free(struct compact_segment *self)
+{
+    if (!self)
+        return;
+    compact_segment_clear(self);
+    free(self->blocks[0]);
     free(self->slots);
-    self->slots = NULL;
-    self->slot_count = 0;
+    free(self);
 }
 
 static bool is_full(const struct value *row, uint16_t count)

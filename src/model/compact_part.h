@@ -46,6 +46,7 @@ struct compact_slot {
 struct compact_segment {
     struct table *table;
     bool converge;
+    bool open;
     struct arena *arena;
     const uint32_t *previous; /* for each change, 1 + index of the one before it with the same key, or 0 */
     const struct change *changes;
@@ -65,7 +66,9 @@ static inline struct compact_key *compact_key_at(const struct compact_segment *s
 
 /* The key of these canonical bytes, new ones in state COMPACT_NEW. */
 struct compact_key *compact_segment_key(struct compact_segment *self, struct slice bytes);
-void compact_segment_clear(struct compact_segment *self); /* gives back what is not in the arena */
+/* No keys; keeps what a small segment needs, so that many barriers cost no memory. */
+void compact_segment_clear(struct compact_segment *self);
+void compact_segment_free(struct compact_segment *self); /* mem_alloc'ed; NULL is fine */
 
 /* The new row of a change, what it lacks taken from a full old row. *full: every column is there. */
 const struct value *compact_row(const struct change *c, struct arena *arena, bool *full);
