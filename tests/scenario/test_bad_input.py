@@ -162,7 +162,7 @@ def test_no_publication(pipeline):
     """No publication, and no right to make one: check prints the statement"""
     simple(pipeline)
     pipeline.legacy.execute(f"DROP PUBLICATION crossfade_{pipeline.name}")
-    check_fails(pipeline, f"CREATE PUBLICATION crossfade_{pipeline.name}")
+    check_fails(pipeline, f'CREATE PUBLICATION "?crossfade_{pipeline.name}')
     pipeline.config["connect_timeout"] = "3s"
     one_shot(pipeline, 3, "publication")
 
@@ -269,7 +269,7 @@ def test_disk_full_on_the_target(pipeline, base, target_server):
         pipeline.wait_equal(r, 90)
         r.end()
     finally:
-        wait_for(lambda: target_server.execute(f'DROP TABLE IF EXISTS t') or True, 1)
+        wait_for(lambda: target_server.execute('DROP TABLE IF EXISTS t') or True, 1)
         Database(target_server, pipeline.target.name).execute("DROP TABLE IF EXISTS t")
         wait_for(lambda: target_server.execute("DROP TABLESPACE IF EXISTS small") or True, 20)
         subprocess.run(["umount", "-l", mount])
