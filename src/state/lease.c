@@ -54,6 +54,21 @@ bool lease_try(struct lease *self, struct pg_conn *target, bool *changed_hands, 
     return true;
 }
 
+bool lease_look(const struct lease *self, struct pg_conn *target, bool *free, struct error *err)
+{
+    char ttl[40], taken[8];
+    snprintf(ttl, sizeof(ttl), "%" PRId64 " milliseconds", self->ttl_ms);
+    const char *params[] = {self->pipeline, self->holder, ttl};
+    /* A heartbeat from the future is for lease_take to judge. */
+    if (!pg_query_one(target,
+                      "SELECT EXISTS (SELECT FROM crossfade.lease WHERE pipeline = $1 AND holder <> $2"
+                      " AND heartbeat BETWEEN clock_timestamp() - $3::interval AND clock_timestamp())",
+                      3, params, taken, sizeof(taken), NULL, err))
+        return error_prefix(err, "looking at the lease of pipeline \"%s\"", self->pipeline);
+    *free = taken[0] != 't';
+    return true;
+}
+
 /* $1, $2, $3 of the functions that only the holder may call. */
 static bool call_held(const struct lease *self, struct pg_conn *target, const char *sql, struct error *err)
 {

@@ -27,6 +27,10 @@ void lease_init(struct lease *self, const char *pipeline, int64_t ttl_ms);
  * when we get back what is ours already, every other session of the pipeline on the target is ended: call it
  * where this process has no session there that is still of use but this one. May take 4 s. */
 MUST_CHECK bool lease_try(struct lease *self, struct pg_conn *target, bool *changed_hands, struct error *err);
+/* *free false: somebody else holds a fresh one, lease_try would not get it. Changes nothing. A newcomer asks
+ * this first and then whether it can reach the source at all: of two that can't, none should take over from
+ * the other. */
+MUST_CHECK bool lease_look(const struct lease *self, struct pg_conn *target, bool *free, struct error *err);
 /* ERROR_FENCED when lost; self->epoch is 0 then. Other failures leave it as it is: the lease may still be
  * ours. */
 MUST_CHECK bool lease_beat(struct lease *self, struct pg_conn *target, struct error *err);

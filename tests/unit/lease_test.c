@@ -114,6 +114,34 @@ static void a_fresh_lease_is_not_taken(void **state)
     pg_conn_close(&two);
 }
 
+static void looking_changes_nothing(void **state)
+{
+    (void)state;
+    struct pg_conn conn = session("look", "standby");
+    struct lease a, b;
+    struct error err = {0};
+    bool changed, is_free;
+    lease_init(&a, "look", 10000);
+    lease_init(&b, "look", 10000);
+    assert_true(lease_look(&a, &conn, &is_free, &err));
+    assert_true(is_free);
+    assert_int_equal(take(&a, &conn, &changed), 1);
+    assert_true(lease_look(&a, &conn, &is_free, &err));
+    assert_true(is_free); /* ours */
+    assert_true(lease_look(&b, &conn, &is_free, &err));
+    assert_false(is_free);
+    expire(&conn, "look");
+    assert_true(lease_look(&b, &conn, &is_free, &err));
+    assert_true(is_free);
+    assert_true(lease_beat(&a, &conn, &err));
+    assert_true(lease_look(&b, &conn, &is_free, &err));
+    assert_false(is_free);
+    run(&conn, "UPDATE crossfade.lease SET heartbeat = now() + interval '1 day' WHERE pipeline = 'look'");
+    assert_true(lease_look(&b, &conn, &is_free, &err));
+    assert_true(is_free);
+    pg_conn_close(&conn);
+}
+
 static void a_released_lease_is_taken_at_once(void **state)
 {
     (void)state;
@@ -368,6 +396,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fresh_lease_is_not_taken),
+        cmocka_unit_test(looking_changes_nothing),
         cmocka_unit_test(a_released_lease_is_taken_at_once),
         cmocka_unit_test(take_over_ends_the_predecessors_transactions),
         cmocka_unit_test(of_two_newcomers_one_takes_over_once),
