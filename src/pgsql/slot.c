@@ -34,7 +34,13 @@ static void slot_sql(const struct expected *e, struct buffer *sql)
         buffer_puts(sql, ") AND EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = ");
         sql_literal(sql, e->insert_publication);
     }
-    buffer_puts(sql, ") FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_replication_slots ON slot_name = ");
+    char start[POSITION_TEXT_SIZE];
+    buffer_puts(sql, "), CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL "
+                     "ELSE pg_catalog.pg_current_wal_flush_lsn() END < ");
+    sql_literal(sql, position_format(position_lsn(e->start), start));
+    buffer_puts(
+        sql,
+        "::pg_catalog.pg_lsn FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_replication_slots ON slot_name = ");
     sql_literal(sql, e->slot);
 }
 
@@ -47,7 +53,8 @@ enum slot_field {
     CONFIRMED,
     WAL_STATUS,
     REASON,
-    PUBLICATION
+    PUBLICATION,
+    BEHIND
 };
 
 static const char *field(const PGresult *r, enum slot_field f)
@@ -107,6 +114,13 @@ static bool check_state(const struct expected *e, const PGresult *r, struct erro
             "%s: slot \"%s\" is confirmed at %s, but only %s is applied: the sink lost its tail - a "
             "restored or failed-over target - crossfade recopy",
             at, slot, field(r, CONFIRMED), start);
+    }
+    if (strcmp(field(r, BEHIND), "t") == 0) {
+        return error_set(
+            err, ERROR_FATAL,
+            "%s: the server's WAL ends before %s, which is applied: the source lost its tail - a "
+            "restored or failed-over source - crossfade recopy",
+            at, start);
     }
     if (*field(r, ACTIVE_PID)) {
         return error_set_code(

@@ -1008,6 +1008,14 @@ static void a_slot_ahead_of_the_sink_is_fatal(void **state)
     refused(f, ERROR_FATAL, "the sink lost its tail");
 }
 
+static void a_source_behind_the_sink_is_fatal(void **state)
+{
+    struct fixture *f = *state;
+    publish(f, "ALL TABLES");
+    f->start.low += UINT64_C(1) << 40;
+    refused(f, ERROR_FATAL, "the source lost its tail");
+}
+
 static void a_slot_in_use_is_to_be_retried(void **state)
 {
     struct fixture *f = *state;
@@ -1130,6 +1138,7 @@ int main(void)
         TEST(a_publication_dropped_while_streaming_is_fatal),
         TEST(a_slot_that_is_gone_is_fatal),
         TEST(a_slot_ahead_of_the_sink_is_fatal),
+        TEST(a_source_behind_the_sink_is_fatal),
         TEST(a_slot_in_use_is_to_be_retried),
         TEST(a_slot_of_another_plugin_is_fatal),
         TEST(a_missing_publication_is_fatal),
