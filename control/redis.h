@@ -15,8 +15,8 @@
 cJSON *redis_mirror(const struct config *config);
 /* Deletes the pipeline's keys. False if that could not be done; NULL-terminated reason in `why`. */
 MUST_CHECK bool redis_clear(const struct config *config, char *why, size_t size);
-/* The answer to one command as text (of an array: its last element), malloc'ed. NULL, with a reason, if Redis can't be
- * reached or says no. */
+/* The answer to one command as text (of an array: its last element), malloc'ed. NULL, with a reason, if Redis
+ * can't be reached or says no. */
 char *redis_text(const struct config *config, int argc, const char **argv, char *why, size_t size);
 
 #endif
