@@ -130,11 +130,12 @@ static bool check_state(const struct expected *e, const PGresult *r, struct erro
             at, slot, field(r, ACTIVE_PID));
     }
     if (strcmp(field(r, PUBLICATION), "t") != 0) {
+        const char *second = e->insert_publication;
         return error_set(
             err, ERROR_FATAL,
-            "%s: publication \"%s\" does not exist - changes made without it can't be decoded - if it "
-            "was dropped: create it and crossfade recopy",
-            at, e->publication);
+            "%s: publication \"%s\"%s%s%s does not exist - changes made without it can't be decoded - if "
+            "it was dropped: create it and crossfade recopy",
+            at, e->publication, second ? " or \"" : "", second ? second : "", second ? "\"" : "");
     }
     return true;
 }

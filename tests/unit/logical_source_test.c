@@ -35,6 +35,7 @@ struct fixture {
     struct buffer text;
     bool binary;
     const char *origin_prefix;
+    const char *insert_publication;
     const char *more; /* conninfo to append */
 };
 
@@ -182,6 +183,7 @@ static struct logical_source_options options(struct fixture *f)
         .conn = conn_options(conninfo(f->more ? f->more : "")),
         .slot = SLOT,
         .publication = PUBLICATION,
+        .insert_publication = f->insert_publication,
         .start = f->start,
         .binary = f->binary,
         .origin_prefix = f->origin_prefix ? f->origin_prefix : "crossfade_test_",
@@ -500,6 +502,25 @@ static void identity_nothing_and_keyless_stream_inserts(void **state)
     start(f);
     expect(f, "insert t (1)", NULL);
     expect(f, "insert keyless (1)", NULL);
+}
+
+/* Hazard 36. */
+static void a_second_publication_for_inserts_of_keyless_tables(void **state)
+{
+    struct fixture *f = *state;
+    run(f, "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE keyless (n int)");
+    run(f, "DROP PUBLICATION IF EXISTS ls_insert; CREATE PUBLICATION ls_insert FOR TABLE keyless WITH "
+           "(publish = 'insert')");
+    f->insert_publication = "ls_insert";
+    publish(f, "TABLE t");
+    map_table(f, "t");
+    map_table(f, "keyless");
+    run(f, "INSERT INTO t VALUES (1); INSERT INTO keyless VALUES (1); UPDATE keyless SET n = 2");
+    start(f);
+    expect(f, "insert t (1)", "insert keyless (1)", NULL);
+    stop(f);
+    run(f, "DROP PUBLICATION ls_insert");
+    refused(f, ERROR_FATAL, "or \"ls_insert\" does not exist");
 }
 
 static void a_row_of_100_mb(void **state)
@@ -1112,6 +1133,7 @@ int main(void)
         TEST(unchanged_large_values_are_absent),
         TEST(identity_full_brings_all_and_fills_unchanged_values),
         TEST(identity_nothing_and_keyless_stream_inserts),
+        TEST(a_second_publication_for_inserts_of_keyless_tables),
         TEST(a_row_of_100_mb),
         TEST(a_table_of_1600_columns),
         TEST(truncate_of_several_tables_is_one_group),
