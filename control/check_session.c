@@ -143,8 +143,10 @@ static void check_clocks(struct check *self)
 
 static void check_same_database(struct check *self)
 {
+    /* Two servers may be copies of one data directory; they have not been started at the same microsecond. */
     static const char sql[] =
-        "SELECT system_identifier || ' ' || current_database() FROM pg_control_system()";
+        "SELECT concat_ws(' ', system_identifier, pg_postmaster_start_time(), current_database())"
+        " FROM pg_control_system()";
     char legacy[200], target[200];
     struct error err = {0};
     if (!pg_query_one(&self->legacy.conn, sql, 0, NULL, legacy, sizeof(legacy), NULL, &err) ||

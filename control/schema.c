@@ -27,6 +27,11 @@ static bool is_missing(const struct pairing *pairing, const struct pg_relation *
     return false;
 }
 
+static bool is_post(const struct schema *self)
+{
+    return self->section && strcmp(self->section, "post") == 0;
+}
+
 /* Partitions come and go with their table. */
 static void mark_partitions(struct schema *self)
 {
@@ -38,7 +43,7 @@ static void mark_partitions(struct schema *self)
                 rel->parent ? pg_catalog_by_oid(&self->source, rel->parent) : NULL;
             if (!parent || self->missing[i] || !self->missing[parent - self->source.relations])
                 continue;
-            if (pg_catalog_find(&self->target, rel->schema, rel->name))
+            if (!is_post(self) && pg_catalog_find(&self->target, rel->schema, rel->name))
                 continue;
             self->missing[i] = moved = true;
         }
@@ -52,7 +57,9 @@ static bool find_missing(struct schema *self, struct error *err)
         return false;
     self->missing = mem_alloc(self->source.count + 1u);
     for (uint32_t i = 0; i < self->source.count; i++) {
-        self->missing[i] = is_missing(&pairing, &self->source.relations[i]);
+        const struct pg_relation *rel = &self->source.relations[i];
+        self->missing[i] = is_missing(&pairing, rel) ||
+                           (is_post(self) && table_set_find(&pairing.tables, rel->schema, rel->name));
         self->count += self->missing[i];
     }
     mark_partitions(self);

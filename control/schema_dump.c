@@ -4,7 +4,8 @@
  * need, and pg_restore prints that. An entry of the contents names its object by catalog and oid, which tells
  * us whose it is without reading names. What is kept: the missing tables with their sequences, defaults,
  * constraints, indexes, triggers, rules and policies; and all types, functions, schemas, extensions that the
- * target lacks. Views, grants and owners are not.
+ * target lacks. Section "post" looks at tables that are there too, for it is run after "pre" has made them,
+ * and keeps what they lack. Views, grants and owners are not kept.
  */
 #include "control/schema_run.h"
 
@@ -18,7 +19,8 @@
 
 /* Kept objects by catalog and oid; relations also by name, for entries that have no oid. */
 struct kept {
-    PGresult *objects; /* classid, oid */
+    PGresult *objects; /* classid, oid, identity: of the tables */
+    PGresult *present; /* the same of their like on the target */
     PGresult *names;   /* nspname, relname, quote_ident(relname) */
 };
 
@@ -29,14 +31,15 @@ static const char objects_sql[] =
     "  UNION SELECT d.refobjid FROM pg_depend d JOIN pg_attrdef a ON d.classid = 2604 AND d.objid = a.oid"
     "  JOIN pg_class s ON s.oid = d.refobjid AND s.relkind = 'S'"
     "  WHERE d.refclassid = 1259 AND a.adrelid IN (SELECT oid FROM rel))"
-    " SELECT 1259, oid FROM rel UNION ALL SELECT 1259, oid FROM seq"
+    " SELECT o.classid, o.oid, (pg_identify_object(o.classid, o.oid, 0)).identity FROM ("
+    " SELECT 1259::oid AS classid, oid FROM rel UNION ALL SELECT 1259, oid FROM seq"
     " UNION ALL SELECT 1259, indexrelid FROM pg_index WHERE indrelid IN (SELECT oid FROM rel)"
     " UNION ALL SELECT 2606, oid FROM pg_constraint WHERE conrelid IN (SELECT oid FROM rel)"
     " UNION ALL SELECT 2604, oid FROM pg_attrdef WHERE adrelid IN (SELECT oid FROM rel)"
     " UNION ALL SELECT 2620, oid FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM rel)"
     " UNION ALL SELECT 3256, oid FROM pg_policy WHERE polrelid IN (SELECT oid FROM rel)"
     " UNION ALL SELECT 2618, oid FROM pg_rewrite WHERE ev_class IN (SELECT oid FROM rel)"
-    " UNION ALL SELECT 3381, oid FROM pg_statistic_ext WHERE stxrelid IN (SELECT oid FROM rel)";
+    " UNION ALL SELECT 3381, oid FROM pg_statistic_ext WHERE stxrelid IN (SELECT oid FROM rel)) o";
 
 static const char names_sql[] =
     "SELECT n.nspname, c.relname, quote_ident(c.relname) FROM pg_class c"
@@ -53,32 +56,54 @@ static const char needed_sql[] =
     " UNION ALL SELECT 2617, oid FROM pg_operator WHERE oid >= 16384"
     " UNION ALL SELECT 2605, oid FROM pg_cast WHERE oid >= 16384) o ORDER BY 1, 3";
 
-static void oid_array(const struct schema *self, struct buffer *out)
+/* The oids of the relations that are looked at, or of their like on the target. */
+static void oid_array(const struct schema *self, bool target, struct buffer *out)
 {
     buffer_putc(out, '{');
     for (uint32_t i = 0; i < self->source.count; i++) {
-        if (self->missing[i])
-            buffer_printf(out, "%s%u", out->length > 1 ? "," : "", self->source.relations[i].oid);
+        const struct pg_relation *rel = &self->source.relations[i];
+        if (target)
+            rel = pg_catalog_find(&self->target, rel->schema, rel->name);
+        if (self->missing[i] && rel)
+            buffer_printf(out, "%s%u", out->length > 1 ? "," : "", rel->oid);
     }
     buffer_putc(out, '}');
 }
 
+static PGresult *read_objects(struct schema *self, bool target, struct error *err)
+{
+    struct buffer oids = {0};
+    oid_array(self, target, &oids);
+    const char *param = buffer_text(&oids);
+    PGresult *r = pg_query(target ? &self->sink : &self->legacy, objects_sql, 1, &param, err);
+    buffer_free(&oids);
+    return r;
+}
+
+static bool target_has(const PGresult *target, const char *classid, const char *identity)
+{
+    for (int i = 0; i < PQntuples(target); i++) {
+        if (strcmp(PQgetvalue(target, i, 0), classid) == 0 && strcmp(PQgetvalue(target, i, 2), identity) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool read_kept(struct schema *self, struct kept *out, struct error *err)
 {
-    struct buffer oids = {0}, all = {0};
-    oid_array(self, &oids);
-    const char *param = buffer_text(&oids);
-    out->objects = pg_query(&self->legacy, objects_sql, 1, &param, err);
+    struct buffer all = {0};
+    out->objects = read_objects(self, false, err);
+    out->present = out->objects ? read_objects(self, true, err) : NULL;
     buffer_putc(&all, '{');
-    for (int i = 0; out->objects && i < PQntuples(out->objects); i++) {
-        if (strcmp(PQgetvalue(out->objects, i, 0), "1259") == 0)
+    for (int i = 0; out->present && i < PQntuples(out->objects); i++) {
+        if (strcmp(PQgetvalue(out->objects, i, 0), "1259") == 0 &&
+            !target_has(out->present, "1259", PQgetvalue(out->objects, i, 2)))
             buffer_printf(&all, "%s%s", all.length > 1 ? "," : "", PQgetvalue(out->objects, i, 1));
     }
     buffer_putc(&all, '}');
-    param = buffer_text(&all);
-    if (out->objects)
+    const char *param = buffer_text(&all);
+    if (out->present)
         out->names = pg_query(&self->legacy, names_sql, 1, &param, err);
-    buffer_free(&oids);
     buffer_free(&all);
     return out->names != NULL;
 }
@@ -91,15 +116,6 @@ static int row_of(const PGresult *r, const char *classid, const char *oid)
             return i;
     }
     return -1;
-}
-
-static bool target_has(const PGresult *target, const char *classid, const char *identity)
-{
-    for (int i = 0; i < PQntuples(target); i++) {
-        if (strcmp(PQgetvalue(target, i, 0), classid) == 0 && strcmp(PQgetvalue(target, i, 2), identity) == 0)
-            return true;
-    }
-    return false;
 }
 
 /* Entries without an object: "TABLE ATTACH schema name owner", "COMMENT schema TABLE name owner", … */
@@ -142,9 +158,10 @@ static bool keeps(const struct kept *kept, const PGresult *needed, const PGresul
         return false;
     if (strcmp(classid, "0") == 0)
         return keeps_named(kept, line + used);
-    if (row_of(kept->objects, classid, oid) >= 0)
-        return true;
-    int row = row_of(needed, classid, oid);
+    int row = row_of(kept->objects, classid, oid);
+    if (row >= 0)
+        return !target_has(kept->present, classid, PQgetvalue(kept->objects, row, 2));
+    row = row_of(needed, classid, oid);
     return row >= 0 && !target_has(present, classid, PQgetvalue(needed, row, 2));
 }
 
@@ -176,6 +193,7 @@ static bool cut_list(struct schema *self, int list, struct error *err)
     free(line);
     buffer_free(&out);
     PQclear(kept.objects);
+    PQclear(kept.present);
     PQclear(kept.names);
     PQclear(needed);
     PQclear(present);

@@ -105,6 +105,30 @@ static void print_tables(const struct schema *self)
     }
 }
 
+/* Same columns in the same order, and as unique. */
+static bool target_has_index(const struct schema *self, const struct pg_relation *rel,
+                             const struct pg_index *x)
+{
+    char *schema, *name;
+    schema_target_name(self, rel, &schema, &name);
+    const struct pg_relation *to = pg_catalog_find(&self->target, schema, name);
+    free(schema);
+    free(name);
+    for (uint16_t i = 0; to && i < to->index_count; i++) {
+        const struct pg_index *y = &to->indexes[i];
+        bool same = y->column_count == x->column_count && y->unique == x->unique && !y->partial &&
+                    !y->has_expressions;
+        for (uint16_t c = 0; same && c < x->column_count; c++) {
+            name = pair_name(self->config, rel->columns[x->columns[c]].name);
+            same = strcmp(to->columns[y->columns[c]].name, name) == 0;
+            free(name);
+        }
+        if (same)
+            return true;
+    }
+    return false;
+}
+
 static void print_index(const struct schema *self, const struct pg_relation *rel, const struct pg_index *x)
 {
     struct buffer sql = {0};
@@ -134,7 +158,7 @@ static void print_indexes(const struct schema *self)
                 continue;
             if (rel->indexes[x].has_expressions || rel->indexes[x].partial)
                 fprintf(self->out, "-- To be made by hand: index %s\n", rel->indexes[x].name);
-            else
+            else if (!target_has_index(self, rel, &rel->indexes[x]))
                 print_index(self, rel, &rel->indexes[x]);
         }
     }

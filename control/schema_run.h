@@ -15,7 +15,7 @@ struct schema {
     FILE *out;
     struct pg_conn legacy, sink;
     struct pg_catalog source, target;
-    bool *missing; /* by source relation */
+    bool *missing; /* by source relation: looked at; in section post also those that are there */
     uint32_t count;
 };
 

@@ -3,6 +3,7 @@
 SQL it prints mends what it says. Bad input that also stops the replicator is in test_bad_input.py."""
 import json
 import os
+import re
 import subprocess
 import time
 
@@ -380,6 +381,8 @@ def test_schema_makes_the_target(pipeline):
     assert pipeline.target.one("SELECT obj_description('c'::regclass)") == "hello"
     assert pipeline.target.one("SELECT to_regclass('v') IS NULL")
     assert "lacks no table" in pipeline.crossfade("schema")[1]
+    again = pipeline.crossfade("schema", "--section", "post")[1]
+    assert not re.search("CREATE|ALTER", again), again
 
 
 def test_schema_prints_only_what_is_missing(pipeline):
