@@ -22,13 +22,16 @@
 #include "base/mem.h"
 #include "pgsql/sql.h"
 
-/* $1 the table's oid, $2 the key's sink column names. What may be dropped, foreign keys first. */
+/* $1 the tables' oids, $2 for each the text of an array of its key's sink column names, $3 whether foreign
+ * keys are asked for, or indexes and constraints. What may be dropped, table by table. */
 static const char find_sql[] =
-    "WITH t AS ("
-    "  SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS name, n.nspname"
-    "    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-    "   WHERE c.oid = $1::oid AND c.relkind = 'r' AND NOT c.relispartition"
-    "     AND pg_has_role(c.relowner, 'USAGE')),"
+    "WITH w AS ("
+    "  SELECT DISTINCT ON (u.oid) u.oid, u.ord, u.key::text[] AS key"
+    "    FROM unnest($1::oid[], $2::text[]) WITH ORDINALITY u(oid, key, ord)),"
+    "t AS ("
+    "  SELECT c.oid, w.ord, w.key, format('%I.%I', n.nspname, c.relname) AS name, n.nspname"
+    "    FROM w JOIN pg_class c ON c.oid = w.oid JOIN pg_namespace n ON n.oid = c.relnamespace"
+    "   WHERE c.relkind = 'r' AND NOT c.relispartition AND pg_has_role(c.relowner, 'USAGE')),"
     "i AS ("
     "  SELECT x.*, c.relname, coalesce(co.oid, 0) AS constraint_oid, co.contype, co.conname,"
     "         coalesce(co.condeferrable, false) AS may_defer, coalesce(co.condeferred, false) AS defers,"
@@ -41,13 +44,13 @@ static const char find_sql[] =
     "    LEFT JOIN pg_constraint co ON co.conindid = x.indexrelid AND co.contype IN ('p', 'u', 'x')"
     "         AND co.conrelid = x.indrelid"
     "   WHERE x.indisvalid AND x.indisready"
-    "     AND NOT EXISTS (SELECT 1 FROM pg_constraint f WHERE f.contype = 'f' AND f.conindid = "
-    "x.indexrelid)),"
+    "     AND NOT $3::bool"
+    "     AND x.indexrelid NOT IN (SELECT f.conindid FROM pg_constraint f WHERE f.contype = 'f')),"
     "k AS ("
-    "  SELECT indexrelid FROM i"
-    "   WHERE indisunique AND indpred IS NULL AND indexprs IS NULL AND columns ="
-    "         (SELECT array_agg(u ORDER BY u) FROM unnest($2::text[]) u)"
-    "   ORDER BY may_defer, indisprimary DESC, indexrelid LIMIT 1),"
+    "  SELECT DISTINCT ON (i.indrelid) i.indexrelid FROM i JOIN t ON t.oid = i.indrelid"
+    "   WHERE indisunique AND indpred IS NULL AND indexprs IS NULL"
+    "     AND columns = (SELECT array_agg(u ORDER BY u) FROM unnest(t.key) u)"
+    "   ORDER BY i.indrelid, may_defer, indisprimary DESC, indexrelid),"
     "extra AS (" /* what an index carries besides its definition */
     "  SELECT i.indexrelid, concat("
     "    CASE WHEN i.indisreplident THEN"
@@ -62,14 +65,15 @@ static const char find_sql[] =
     "    (SELECT string_agg(format('; ALTER INDEX %I.%I ALTER COLUMN %s SET STATISTICS %s', t.nspname,"
     "            i.relname, a.attnum, a.attstattarget), '' ORDER BY a.attnum)"
     "       FROM pg_attribute a WHERE a.attrelid = i.indexrelid AND a.attstattarget >= 0)) AS ddl"
-    "    FROM i, t) "
+    "    FROM i JOIN t ON t.oid = i.indrelid) "
     "SELECT 'foreign_key', f.conname::text, NULL,"
     "       format('ALTER TABLE %s ADD CONSTRAINT %I %s', t.name, f.conname, pg_get_constraintdef(f.oid))"
     "         || coalesce((SELECT format('; COMMENT ON CONSTRAINT %I ON %s IS %L', f.conname, t.name,"
     "            d.description) FROM pg_description d WHERE d.objoid = f.oid"
     "             AND d.classoid = 'pg_constraint'::regclass), ''),"
-    "       format('ALTER TABLE %s DROP CONSTRAINT %I', t.name, f.conname), 2"
-    "  FROM pg_constraint f, t WHERE f.conrelid = t.oid AND f.contype = 'f' AND f.conparentid = 0 "
+    "       format('ALTER TABLE %s DROP CONSTRAINT %I', t.name, f.conname), 2, t.ord"
+    "  FROM pg_constraint f JOIN t ON t.oid = f.conrelid"
+    " WHERE $3::bool AND f.contype = 'f' AND f.conparentid = 0 "
     "UNION ALL "
     "SELECT 'constraint', i.relname::text, CASE WHEN NOT i.whole THEN pg_get_indexdef(i.indexrelid) END,"
     "       nullif(CASE WHEN i.contype IS NULL THEN ''"
@@ -82,11 +86,11 @@ static const char find_sql[] =
     "       END || CASE WHEN i.contype IS NULL THEN ltrim(extra.ddl, '; ') ELSE extra.ddl END, ''),"
     "       CASE WHEN i.contype IS NULL THEN format('DROP INDEX %I.%I', t.nspname, i.relname)"
     "            ELSE format('ALTER TABLE %s DROP CONSTRAINT %I', t.name, i.conname) END,"
-    "       CASE WHEN i.indexrelid IN (SELECT indexrelid FROM k) THEN 0 ELSE 1 END"
-    "  FROM i JOIN t ON true JOIN extra USING (indexrelid) "
-    "ORDER BY 6 DESC, 2";
+    "       CASE WHEN i.indexrelid IN (SELECT indexrelid FROM k) THEN 0 ELSE 1 END, t.ord"
+    "  FROM i JOIN t ON t.oid = i.indrelid JOIN extra USING (indexrelid) "
+    "ORDER BY 7, 2";
 
-enum { COL_KIND, COL_NAME, COL_INDEX, COL_DDL, COL_DROP, COL_POSITION };
+enum { COL_KIND, COL_NAME, COL_INDEX, COL_DDL, COL_DROP, COL_POSITION, COL_TABLE };
 
 /* Left where it is for the table's own reasons; the server's other troubles are everybody's. */
 static bool is_own(const struct error *err)
@@ -128,43 +132,67 @@ static bool defer_one(struct pg_conn *target, const char *pipeline, const struct
     return is_own(err) && pg_exec(target, "ROLLBACK TO crossfade_try; RELEASE crossfade_try", err);
 }
 
-static PGresult *find(struct pg_conn *target, const struct table *table, struct error *err)
+static PGresult *find(struct pg_conn *target, struct table *const *tables, uint32_t count, bool foreign_keys,
+                      struct error *err)
 {
-    struct buffer oid = {0}, names = {0};
-    const char **key = mem_alloc((size_t)(table->key_count + 1) * sizeof(*key));
-    for (uint16_t i = 0; i < table->key_count; i++)
-        key[i] = table->columns[table->key[i]].sink;
-    sql_array(&names, key, table->key_count);
-    buffer_printf(&oid, "%" PRIu32, table->sink_oid);
-    const char *params[] = {buffer_text(&oid), buffer_text(&names)};
-    PGresult *r = pg_query(target, find_sql, 2, params, err);
-    buffer_free(&oid);
-    buffer_free(&names);
-    free(key);
+    struct buffer oids = {0}, keys = {0}, names = {0};
+    char **texts = mem_alloc((count + 1) * sizeof(*texts));
+    buffer_putc(&oids, '{');
+    for (uint32_t i = 0; i < count; i++) {
+        const struct table *t = tables[i];
+        const char **key = mem_alloc((size_t)(t->key_count + 1) * sizeof(*key));
+        for (uint16_t k = 0; k < t->key_count; k++)
+            key[k] = t->columns[t->key[k]].sink;
+        sql_array(&names, key, t->key_count);
+        texts[i] = buffer_detach(&names);
+        buffer_printf(&oids, "%s%" PRIu32, i ? "," : "", t->sink_oid);
+        free(key);
+    }
+    buffer_putc(&oids, '}');
+    sql_array(&keys, (const char *const *)texts, count);
+    const char *params[] = {buffer_text(&oids), buffer_text(&keys), foreign_keys ? "true" : "false"};
+    PGresult *r = pg_query(target, find_sql, 3, params, err);
+    for (uint32_t i = 0; i < count; i++)
+        free(texts[i]);
+    free(texts);
+    buffer_free(&oids);
+    buffer_free(&keys);
     return r;
 }
 
-/* The fence comes last: it makes a take-over wait until the end, and DROP may have to wait for locks. */
-static bool defer_rows(struct pg_conn *target, const char *pipeline, int64_t epoch, const struct table *table,
-                       int position, struct error *err)
+/* One table's objects, rows [first, end), in a transaction. The fence comes last: it makes a take-over wait
+ * until the end, and DROP may have to wait for locks. */
+static bool defer_table(struct pg_conn *target, const char *pipeline, int64_t epoch,
+                        const struct table *table, const PGresult *r, int first, int end, struct error *err)
 {
     char number[24];
+    struct error ignored;
     snprintf(number, sizeof(number), "%" PRId64, epoch);
     const char *fence[] = {pipeline, number};
-    PGresult *r = find(target, table, err);
+    bool ok = pg_exec(target, "BEGIN", err);
+    for (int row = first; row < end && ok; row++)
+        ok = defer_one(target, pipeline, table, r, row, err);
+    ok = ok && pg_exec_params(target, "SELECT crossfade.fence($1, $2)", 2, fence, err) &&
+         pg_exec(target, "COMMIT", err);
+    bool back = ok || pg_exec(target, "ROLLBACK", &ignored);
+    (void)back; /* a lost link has rolled back by itself */
+    return ok || error_prefix(err, "deferring the indexes of %s", table->to);
+}
+
+static bool defer_round(struct pg_conn *target, const char *pipeline, int64_t epoch,
+                        struct table *const *tables, uint32_t count, bool foreign_keys, struct error *err)
+{
+    PGresult *r = find(target, tables, count, foreign_keys, err);
     if (!r)
         return false;
-    int count = 0;
+    int rows = PQntuples(r);
     bool ok = true;
-    for (int row = 0; row < PQntuples(r) && ok; row++) {
-        bool foreign_key = strcmp(PQgetvalue(r, row, COL_POSITION), "2") == 0;
-        if (foreign_key != (position == 2))
-            continue;
-        ok = (count++ || pg_exec(target, "BEGIN", err)) && defer_one(target, pipeline, table, r, row, err);
+    for (int first = 0, end; first < rows && ok; first = end) {
+        const char *ord = PQgetvalue(r, first, COL_TABLE);
+        for (end = first + 1; end < rows && strcmp(PQgetvalue(r, end, COL_TABLE), ord) == 0;)
+            end++;
+        ok = defer_table(target, pipeline, epoch, tables[strtoul(ord, NULL, 10) - 1], r, first, end, err);
     }
-    if (count && ok)
-        ok = pg_exec_params(target, "SELECT crossfade.fence($1, $2)", 2, fence, err) &&
-             pg_exec(target, "COMMIT", err);
     PQclear(r);
     return ok;
 }
@@ -173,17 +201,8 @@ static bool defer_rows(struct pg_conn *target, const char *pipeline, int64_t epo
 bool indexes_defer(struct pg_conn *target, const char *pipeline, int64_t epoch, struct table *const *tables,
                    uint32_t count, struct error *err)
 {
-    struct error ignored;
-    for (int position = 2; position >= 1; position--) {
-        for (uint32_t i = 0; i < count; i++) {
-            if (defer_rows(target, pipeline, epoch, tables[i], position, err))
-                continue;
-            bool back = pg_exec(target, "ROLLBACK", &ignored);
-            (void)back; /* a lost link has rolled back by itself */
-            return error_prefix(err, "deferring the indexes of %s", tables[i]->to);
-        }
-    }
-    return true;
+    return defer_round(target, pipeline, epoch, tables, count, true, err) &&
+           defer_round(target, pipeline, epoch, tables, count, false, err);
 }
 
 bool indexes_pending(struct pg_conn *target, const char *pipeline, bool *pending, struct error *err)

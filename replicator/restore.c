@@ -5,7 +5,8 @@
  * one after the other (an instant each, and two at once could lock each other out); then their validation,
  * and ANALYZE. An added but not yet validated foreign key keeps its saved row, whose DDL then is VALIDATE.
  *
- * Each object is made and its row deleted in one transaction, which is fenced at its end.
+ * Each object is made and its row deleted in one transaction, which is fenced at its end and need not be
+ * flushed: lost in a crash of the target, both come back.
  */
 #include "replicator/indexes.h"
 
@@ -288,7 +289,12 @@ static bool open_target(struct restore *r, struct crew_member *member, struct pg
                                 .job = job,
                                 .endpoint = "target",
                                 .connect_timeout_ms = (int)r->config->connect_timeout_ms};
-    return crew_open(member, 0, target, &o, err);
+    if (!crew_open(member, 0, target, &o, err))
+        return false;
+    if (pg_exec(target, "SET synchronous_commit = off", err))
+        return true;
+    crew_close(member, 0, target);
+    return false;
 }
 
 static bool work(void *context, struct crew_member *member, struct error *err)
@@ -324,7 +330,7 @@ static bool run_step(struct restore *r, enum step step, _Atomic bool *cancel, st
         ok = crew_run(1, load, r, cancel, err);
     if (ok && r->item_count) {
         sort_items(r);
-        int hands = step == STEP_CONSTRAINT || step == STEP_ADD_FOREIGN_KEY ? 1 : r->jobs;
+        int hands = step == STEP_ADD_FOREIGN_KEY ? 1 : r->jobs;
         ok = crew_run(hands < r->item_count ? hands : r->item_count, work, r, cancel, err);
     }
     free_items(r);
