@@ -291,7 +291,6 @@ static void sift_all(struct apply *a)
 {
     const struct batch *b = a->batch;
 
-    a->fates = arena_alloc(a->s->arena, b->count + 1);
     for (size_t i = 0; i < b->count; i++)
         a->fates[i] = (unsigned char)sift_change(a->s, b, i);
 }
@@ -336,6 +335,36 @@ static bool try_sets(struct apply *a, struct sink_counts *counts, struct sink_re
     return !ours;
 }
 
+static bool end_inside(struct apply *a, struct waiting_mark mark, bool good, struct error *err)
+{
+    if (good)
+        return pg_exec(&a->s->conn, "RELEASE SAVEPOINT cf_sets", err);
+    waiting_rewind(a->s, mark);
+    return pg_exec(&a->s->conn, "ROLLBACK TO SAVEPOINT cf_sets; RELEASE SAVEPOINT cf_sets", err);
+}
+
+bool apply_inside(struct pg_sink *s, const struct batch *batch, unsigned char *fates, bool *good,
+                  struct error *err)
+{
+    struct apply a = {.s = s, .batch = batch, .fates = fates};
+    struct compact_options options = {.dependency_order = !s->conn.replica_role};
+    struct waiting_mark mark = waiting_mark(s);
+    const struct pipe_failure *f = &s->pipe.failure;
+
+    sift_all(&a);
+    a.plan = compact(batch, 0, batch->count, fates, &options, s->arena);
+    prepared_turn(&s->prepared);
+    if (!pipe_begin(&s->pipe, err) || !pipe_sql(&s->pipe, "SAVEPOINT cf_sets", 0, NULL, TAG_CONTROL, err) ||
+        !send_steps(&a, err) || !pipe_end(&s->pipe, err))
+        return false;
+    if (f->error.kind != ERROR_NONE && (f->tag == TAG_CONTROL || lane_blame(&f->error) == LANE_BLAME_NONE)) {
+        *err = f->error;
+        return false;
+    }
+    *good = f->error.kind == ERROR_NONE && (!a.must_look || all_found(&a));
+    return end_inside(&a, mark, *good, err);
+}
+
 bool apply_batch(struct pg_sink *s, const struct batch *batch, struct sink_counts *counts,
                  struct sink_result *out, struct error *err)
 {
@@ -347,6 +376,7 @@ bool apply_batch(struct pg_sink *s, const struct batch *batch, struct sink_count
     *out = (struct sink_result){.applied = s->applied};
     arena_reset(s->arena);
     waiting_clear(s);
+    a.fates = arena_alloc(s->arena, batch->count + 1);
     sift_all(&a);
     a.plan = compact(batch, 0, batch->count, a.fates, &options, s->arena);
     if (!try_sets(&a, counts, out, &good, err))

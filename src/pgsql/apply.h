@@ -11,6 +11,11 @@
 MUST_CHECK bool apply_batch(struct pg_sink *s, const struct batch *batch, struct sink_counts *counts,
                             struct sink_result *out, struct error *err);
 
+/* The same steps inside a transaction that the caller has opened, between two of its exchanges. *good false:
+ * they did not go as expected and nothing of them happened. */
+MUST_CHECK bool apply_inside(struct pg_sink *s, const struct batch *batch, unsigned char *fates, bool *good,
+                             struct error *err);
+
 /* Into the open exchange: the end of a complete batch's transaction, and the question where the log stands.
  */
 MUST_CHECK bool apply_send_commit(struct pg_sink *s, struct error *err);

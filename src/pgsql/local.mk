@@ -22,6 +22,7 @@ libcrossfade_a_SOURCES += \
 	src/pgsql/quarantine.c src/pgsql/quarantine.h \
 	src/pgsql/relation.c src/pgsql/relation.h \
 	src/pgsql/replay.c src/pgsql/replay.h \
+	src/pgsql/retry.c src/pgsql/retry.h \
 	src/pgsql/sift.c src/pgsql/sift.h \
 	src/pgsql/slot.c src/pgsql/slot.h \
 	src/pgsql/snapshot.c src/pgsql/snapshot.h \

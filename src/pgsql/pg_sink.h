@@ -49,8 +49,9 @@ MUST_CHECK bool pg_sink_drain_parked(struct sink *sink, struct table *table, siz
  * deleted; its state is the caller's business. */
 MUST_CHECK bool pg_sink_forget_parked(struct sink *sink, struct table *table, struct error *err);
 
-/* Applies these rows of crossfade.quarantine, with all others that share a key with them, in source order.
- * What is refused again is there again, under a new id. Ids of other lanes' tables are passed over. */
+/* Applies these rows of crossfade.quarantine, with all others that share a key with them: each row's story
+ * folded to its last word. What is refused again stays, with the new reason. Ids of other lanes' tables are
+ * passed over. */
 MUST_CHECK bool pg_sink_retry_quarantine(struct sink *sink, const int64_t *ids, size_t count,
                                          struct error *err);
 /* Deletes these rows: their changes are given up. A key without rows is free again. */

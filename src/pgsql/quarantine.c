@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * Retry takes, besides the rows asked for, every row that shares a key with one of them, over any number of
- * key changes: those are the rows whose order matters to each other. Their keys leave the set, the changes
- * are replayed in source order, and what is refused again puts its keys back (DESIGN.md rule 9).
+ * key changes: those are the rows whose order matters to each other. What is refused again stays, with its
+ * keys (DESIGN.md rule 9; retry.c).
  */
 #include "pgsql/quarantine.h"
 
@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "pgsql/retry.h"
 #include "pgsql/sift.h"
 #include "pgsql/sql.h"
 #include "pgsql/stored.h"
@@ -141,6 +142,38 @@ static bool delete_ids(struct pg_sink *s, const int64_t *ids, size_t count, stru
     return ok;
 }
 
+static bool note_why(struct pg_sink *s, int64_t id, const struct error *why, struct error *err)
+{
+    char text[24];
+    const char *values[] = {s->pipeline, text, why->code, why->text};
+
+    snprintf(text, sizeof(text), "%" PRId64, id);
+    return pg_exec_params(
+        &s->conn,
+        "UPDATE crossfade.quarantine SET sqlstate = $3, message = $4 WHERE pipeline = $1 AND id = $2", 4,
+        values, err);
+}
+
+/* Deletes what has gone in and says anew why the rest has not; keys of the rest are held again. */
+static bool retry_done(struct pg_sink *s, struct lane_table *t, const struct stored *stored,
+                       const struct retry_result *results, struct error *err)
+{
+    int64_t *gone = arena_alloc(s->arena, (stored->batch.count + 1) * sizeof(*gone));
+    size_t count = 0;
+
+    for (size_t i = 0; i < stored->batch.count; i++) {
+        if (!results[i].refused) {
+            gone[count++] = stored->ids[i];
+            continue;
+        }
+        sift_add_keys(s, &stored->batch.changes[i]);
+        t->quarantined++;
+        if (results[i].why && !note_why(s, stored->ids[i], results[i].why, err))
+            return false;
+    }
+    return delete_ids(s, gone, count, err);
+}
+
 static bool retry_table(struct pg_sink *s, struct lane_table *t, const int64_t *ids, size_t count,
                         struct error *err)
 {
@@ -151,21 +184,20 @@ static bool retry_table(struct pg_sink *s, struct lane_table *t, const int64_t *
         return true; /* such rows are from another definition: the table has been stopped for it */
     if (!stored_begin(s, err))
         return false;
-    bool ok = stored_read(s, t->table, load_sql, 2, values, &stored, err);
-    if (ok)
-        choose(s, t, &stored, ids, count);
-    ok = ok && delete_ids(s, stored.ids, stored.batch.count, err) && stored_apply(s, t, &stored, err) &&
-         stored_commit(s, err);
-    stored_free(&stored);
-    if (ok) {
-        lane_mark(t);
+    if (!stored_read(s, t->table, load_sql, 2, values, &stored, err)) {
+        if (err->kind != ERROR_TABLE)
+            return false;
+        stored_rollback(s);
+        lane_stop_table(s, t, err->text);
         return true;
     }
-    if (err->kind != ERROR_TABLE)
-        return false;
-    stored_rollback(s);
-    stored_stopped(s, t, err);
-    return load_table(s, t, err);
+    choose(s, t, &stored, ids, count);
+    struct retry_result *results = arena_alloc(s->arena, (stored.batch.count + 1) * sizeof(*results));
+    bool ok = retry_run(s, &stored, results, err) && retry_done(s, t, &stored, results, err) &&
+              stored_commit(s, err);
+    stored_free(&stored);
+    lane_mark(t);
+    return ok;
 }
 
 bool pg_sink_retry_quarantine(struct sink *sink, const int64_t *ids, size_t count, struct error *err)

@@ -86,7 +86,11 @@ bool stored_apply(struct pg_sink *s, struct lane_table *t, const struct stored *
     struct sink_counts *counts = mem_alloc((s->tables->count + 1) * sizeof(*counts));
 
     t->draining = true;
-    bool ok = replay_changes(s, &stored->batch, fates, counts, err);
+    /* The net effect first: it is quicker, and a value that only an intermediate state had can't be in the
+     * way of what other keys have now. */
+    bool good = false;
+    bool ok = apply_inside(s, &stored->batch, fates, &good, err) &&
+              (good || replay_changes(s, &stored->batch, fates, counts, err));
     bool stopped = !t->draining;
     t->draining = false;
     free(counts);
