@@ -163,7 +163,8 @@ static void relation_fill(struct pg_relation *rel, const PGresult *r, int i)
                                 .can_insert = truth(r, i, 17),
                                 .can_update = truth(r, i, 18),
                                 .can_delete = truth(r, i, 19),
-                                .can_truncate = truth(r, i, 20)};
+                                .can_truncate = truth(r, i, 20),
+                                .of_extension = truth(r, i, 21)};
     if (rel->bytes < 0)
         rel->bytes = 0;
 }
@@ -185,7 +186,8 @@ static bool read_relations(struct reader *self)
         " CASE c.relkind WHEN 'r' THEN pg_table_size(c.oid) ELSE 0 END, pg_has_role(c.relowner, 'USAGE'),"
         " has_schema_privilege(n.oid, 'USAGE'), has_table_privilege(c.oid, 'SELECT'),"
         " has_table_privilege(c.oid, 'INSERT'), has_table_privilege(c.oid, 'UPDATE'),"
-        " has_table_privilege(c.oid, 'DELETE'), has_table_privilege(c.oid, 'TRUNCATE')"
+        " has_table_privilege(c.oid, 'DELETE'), has_table_privilege(c.oid, 'TRUNCATE'),"
+        " EXISTS (SELECT FROM pg_depend d WHERE d.classid = 1259 AND d.objid = c.oid AND d.deptype = 'e')"
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE" OURS
         " ORDER BY n.nspname::text COLLATE \"C\", c.relname::text COLLATE \"C\"");
     if (!r)

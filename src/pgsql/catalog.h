@@ -57,6 +57,7 @@ struct pg_relation {
     bool is_partition;
     uint32_t parent;   /* of a partition: the relation it is a part of, else 0 */
     bool is_child;     /* of plain inheritance */
+    bool of_extension; /* made by CREATE EXTENSION */
     bool has_children; /* plain inheritance */
     bool row_security; /* relrowsecurity */
     bool force_row_security;

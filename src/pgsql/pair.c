@@ -207,12 +207,25 @@ static bool listed_by_itself(const struct pairer *self, const struct pg_relation
     return rel->kind == 'r';
 }
 
+/* An extension makes its tables and their rows itself, on either side. */
+static bool leave_to_extension(struct pairer *self, const struct pg_relation *rel)
+{
+    if (!rel->of_extension)
+        return false;
+    char *object = joined(rel->schema, rel->name);
+    pairing_add(self->out, PAIR_OK, "extension_table", object, NULL,
+                "belongs to an extension - it is carried only if `tables` names it");
+    free(object);
+    return true;
+}
+
 static void add_all(struct pairer *self)
 {
     const struct pg_catalog *source = self->sides.source;
     for (uint32_t i = 0; i < source->count; i++) {
-        if (listed_by_itself(self, &source->relations[i]))
-            add_relation(self, &source->relations[i], NULL);
+        const struct pg_relation *rel = &source->relations[i];
+        if (listed_by_itself(self, rel) && !leave_to_extension(self, rel))
+            add_relation(self, rel, NULL);
     }
 }
 
@@ -323,6 +336,25 @@ static void check_shared(struct pairer *self)
     *set = kept;
 }
 
+/* A group's table that is misspelt would be cut over with another group. */
+static void check_groups(struct pairer *self)
+{
+    const struct config *config = self->sides.config;
+    for (int g = 0; g < config->group_count; g++) {
+        for (int i = 0; i < config->groups[g].table_count; i++) {
+            const char *written = config->groups[g].tables[i];
+            bool found = false;
+            for (uint32_t t = 0; t < self->sides.source->count && !found; t++)
+                found = pair_name_means(written, self->sides.source->relations[t].schema,
+                                        self->sides.source->relations[t].name);
+            if (!found)
+                pairing_add(self->out, PAIR_FAIL, "group_table_missing", written, NULL,
+                            "group %s of the config names a table that the legacy database does not have",
+                            config->groups[g].name);
+        }
+    }
+}
+
 bool pair_tables(const struct config *config, const struct pg_catalog *source, int source_version,
                  const struct pg_catalog *sink, struct pairing *out, struct error *err)
 {
@@ -340,6 +372,7 @@ bool pair_tables(const struct config *config, const struct pg_catalog *source, i
         return false;
     }
     check_shared(&self);
+    check_groups(&self);
     out->lanes = pair_order(&self.sides, &out->tables, config->stream_lanes);
     return true;
 }

@@ -403,6 +403,37 @@ static void partitions_go_through_their_root_or_one_by_one_before_13(void **stat
     assert_false(b->out.binary);
 }
 
+static void an_extensions_table_is_carried_only_if_named(void **state)
+{
+    struct both *b = *state;
+    struct config_table list[] = {{.from = from_t, .line = 4}};
+    simple(&b->source, "t", 23, 25, -1)->of_extension = true;
+    simple(&b->sink, "t", 23, 25, -1);
+    run(b);
+    says(b, PAIR_OK, "extension_table", "public.t");
+    assert_int_equal(b->out.tables.count, 0);
+    b->config.all_tables = false;
+    b->config.tables = list;
+    b->config.table_count = 1;
+    run(b);
+    assert_int_equal(b->out.tables.count, 1);
+}
+
+static void groups_are_found_by_name_and_a_misspelt_table_is_said(void **state)
+{
+    struct both *b = *state;
+    static char name[] = "staff", missing[] = "tt";
+    char *tables[] = {from_t, missing};
+    struct config_group group = {.name = name, .tables = tables, .table_count = 2};
+    b->config.groups = &group;
+    b->config.group_count = 1;
+    simple(&b->source, "t", 23, 25, -1);
+    simple(&b->sink, "t", 23, 25, -1);
+    run(b);
+    assert_string_equal(only(b)->group, "staff");
+    says(b, PAIR_FAIL, "group_table_missing", "tt");
+}
+
 static void an_unlogged_table_is_not_carried(void **state)
 {
     struct both *b = *state;
@@ -711,6 +742,8 @@ int main(void)
         T(a_name_that_two_schemas_have_is_a_config_error),
         T(two_tables_into_one_are_refused),
         T(partitions_go_through_their_root_or_one_by_one_before_13),
+        T(an_extensions_table_is_carried_only_if_named),
+        T(groups_are_found_by_name_and_a_misspelt_table_is_said),
         T(an_unlogged_table_is_not_carried),
         T(type_pairs_are_judged_one_by_one),
         T(an_enum_label_that_the_target_lacks_fails_with_its_ddl),
