@@ -104,12 +104,12 @@ static void add_table(const struct config *config, cJSON *groups, const PGresult
     cJSON_AddStringToObject(t, "to", to ? to : from);
     cJSON_AddStringToObject(t, "state", PQgetvalue(r, i, 1));
     cJSON_AddStringToObject(t, "reason", PQgetvalue(r, i, 2));
-    cJSON_AddStringToObject(t, "rows_copied", PQgetvalue(r, i, 3));
+    cJSON_AddNumberToObject(t, "rows_copied", strtod(PQgetvalue(r, i, 3), NULL));
     add_text(t, "rows_total", NULL);
     add_text(t, "eta_s", NULL);
     add_text(t, "rate_rows_s", NULL);
-    cJSON_AddStringToObject(t, "quarantined", PQgetvalue(r, i, 4));
-    cJSON_AddStringToObject(t, "parked", PQgetvalue(r, i, 5));
+    cJSON_AddNumberToObject(t, "quarantined", strtod(PQgetvalue(r, i, 4), NULL));
+    cJSON_AddNumberToObject(t, "parked", strtod(PQgetvalue(r, i, 5), NULL));
     add_text(t, "conflicts", NULL);
     cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(group, "tables"), t);
     show_gravest(group, PQgetvalue(r, i, 1));

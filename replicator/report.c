@@ -92,16 +92,16 @@ static cJSON *table_json(const struct stats_table *t)
     cJSON_AddStringToObject(o, "to", t->to);
     cJSON_AddStringToObject(o, "state", table_state_name((enum table_state)t->state));
     cJSON_AddStringToObject(o, "reason", t->reason);
-    add_u64(o, "rows_copied", copied);
-    add_u64(o, "rows_total", total < 0 ? copied : (uint64_t)total);
+    cJSON_AddNumberToObject(o, "rows_copied", (double)(copied));
+    cJSON_AddNumberToObject(o, "rows_total", (double)(total < 0 ? copied : (uint64_t)total));
     if (t->state == TABLE_BACKFILL && rate > 0 && total > (int64_t)copied)
         cJSON_AddNumberToObject(o, "eta_s", (double)((total - (int64_t)copied) / rate));
     else
         cJSON_AddNullToObject(o, "eta_s");
     cJSON_AddNumberToObject(o, "rate_rows_s", (double)rate);
-    add_u64(o, "quarantined", t->quarantined);
-    add_u64(o, "parked", t->parked);
-    add_u64(o, "conflicts", t->missing + t->existing);
+    cJSON_AddNumberToObject(o, "quarantined", (double)(t->quarantined));
+    cJSON_AddNumberToObject(o, "parked", (double)(t->parked));
+    cJSON_AddNumberToObject(o, "conflicts", (double)(t->missing + t->existing));
     if (t->conflict_sample[0])
         cJSON_AddStringToObject(o, "conflict_sample", t->conflict_sample);
     return o;

@@ -16,7 +16,6 @@
 /* What a phase ended with. */
 enum event {
     EVENT_OK,     /* it did its part */
-    EVENT_PAUSED, /* the whole pipeline is to wait */
     EVENT_AGAIN,  /* tables change state: prepare anew */
     EVENT_LOST,   /* something that can pass */
     EVENT_FENCED, /* somebody else runs the pipeline */
@@ -32,8 +31,8 @@ static const struct transition {
 } transitions[] = {
     {PHASE_CONNECT, EVENT_OK, PHASE_STANDBY, "the target is there"},
     {PHASE_STANDBY, EVENT_OK, PHASE_PREPARE, "the lease is ours"},
+    {PHASE_STANDBY, EVENT_AGAIN, PHASE_STANDBY, "another process was quicker"},
     {PHASE_PREPARE, EVENT_OK, PHASE_BACKFILL, "tables, publication and slot stand"},
-    {PHASE_PREPARE, EVENT_PAUSED, PHASE_PREPARE, "paused, as asked"},
     {PHASE_PREPARE, EVENT_AGAIN, PHASE_PREPARE, "a wish came"},
     {PHASE_BACKFILL, EVENT_OK, PHASE_CATCHUP, "everything is copied"},
     {PHASE_BACKFILL, EVENT_AGAIN, PHASE_PREPARE, "copied beside the stream"},
@@ -138,31 +137,26 @@ static enum event phase_connect(struct runner *self)
     return EVENT_OK;
 }
 
-static bool clear_legacy(struct runner *self)
+static bool open_legacy(struct runner *self, struct pg_conn *source)
 {
     const struct config *c = self->o.config;
-    struct pg_conn source;
     struct pg_conn_options o = {.conninfo = c->legacy_conninfo,
                                 .pipeline = c->pipeline,
                                 .job = "standby",
                                 .endpoint = "legacy",
                                 .connect_timeout_ms = (int)c->connect_timeout_ms};
-    if (!pg_conn_open(&source, &o, &self->err))
-        return false;
-    bool ok = lease_terminate_others(&source, c->pipeline, &self->err);
-    pg_conn_close(&source);
-    return ok;
+    return pg_conn_open(source, &o, &self->err);
 }
 
-/* Waits for the lease; what a stopped predecessor still holds is ended first (hazard 40). */
-static enum event phase_standby(struct runner *self)
+/* Waits until the lease is free to take. */
+static enum event wait_for_lease(struct runner *self)
 {
-    bool changed_hands = false;
+    bool vacant = false;
     for (;;) {
-        if (!lease_try(&self->lease, &self->target, &changed_hands, &self->err))
+        if (!lease_look(&self->lease, &self->target, &vacant, &self->err))
             return failed(self);
-        if (self->lease.epoch > 0)
-            break;
+        if (vacant)
+            return EVENT_OK;
         if (self->o.stats->role != STATS_STANDBY)
             log_info(self->o.log, "another process runs this pipeline: standing by");
         self->o.stats->role = STATS_STANDBY;
@@ -171,9 +165,27 @@ static enum event phase_standby(struct runner *self)
         if (stopping(self))
             return EVENT_END;
     }
-    /* Also our own of a moment ago, whose server ends may not know yet that their link is cut. */
-    if (!lease_terminate_others(&self->target, self->o.config->pipeline, &self->err) || !clear_legacy(self))
+}
+
+/* Takes the lease, once the source is known to be there: of two processes that can't reach it none should
+ * take over from the other. What a stopped predecessor still holds on the source is ended (hazard 40). */
+static enum event phase_standby(struct runner *self)
+{
+    bool changed_hands = false;
+    struct pg_conn source;
+    enum event event = wait_for_lease(self);
+    if (event != EVENT_OK)
+        return event;
+    if (!open_legacy(self, &source))
         return failed(self);
+    bool ok = lease_try(&self->lease, &self->target, &changed_hands, &self->err);
+    bool held = ok && self->lease.epoch > 0;
+    ok = ok && (!held || lease_terminate_others(&source, self->o.config->pipeline, &self->err));
+    pg_conn_close(&source);
+    if (!ok)
+        return failed(self);
+    if (!held)
+        return EVENT_AGAIN;
     self->o.stats->epoch = self->lease.epoch;
     self->o.stats->role = STATS_ACTIVE;
     log_info(self->o.log, "%s pipeline %s under epoch %lld", changed_hands ? "taking over" : "running",
