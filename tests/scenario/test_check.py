@@ -242,6 +242,23 @@ def test_data_scan_counts_and_names_rows(pipeline):
         assert bad == counts[column], column
 
 
+def test_data_scan_of_constraints(pipeline):
+    """--data holds the rows against unique indexes, checks and foreign keys that only the target has"""
+    pipeline.on(pipeline.legacy, """CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, a_id int, w text);
+        INSERT INTO a VALUES (1, 'x'), (2, 'x'), (3, NULL), (4, NULL); INSERT INTO b VALUES (1, 1, 'ok'), (2, 77, 'bad'), (3, NULL, 'bad')""")
+    pipeline.on(pipeline.target, """CREATE TABLE a (id int PRIMARY KEY, v text CONSTRAINT once UNIQUE);
+        CREATE TABLE b (id int PRIMARY KEY, a_id int CONSTRAINT up REFERENCES a, w text CONSTRAINT good CHECK (w <> 'bad'))""")
+    pipeline.prepare()
+    code, findings = pipeline.check()
+    assert code == 0, fails(findings)
+    code, out, _ = pipeline.crossfade("check", "--data", "--json")
+    refused = {f["text"].split(" of the target")[0].rsplit(" ", 1)[1]: f["text"] for f in find(json.loads(out)["findings"], "data_refused")}
+    assert code == 1 and set(refused) == {"once", "up", "good"}, refused
+    assert refused["once"].startswith("1 ") and "(x)" in refused["once"]
+    assert refused["up"].startswith("1 ") and "(2)" in refused["up"] and "77" not in refused["up"]
+    assert refused["good"].startswith("2 ")
+
+
 def test_doubles_of_a_configured_key(pipeline):
     """A key that only the config vouches for is looked through for doubles"""
     pipeline.both("CREATE TABLE t (a int NOT NULL, b text); ALTER TABLE t REPLICA IDENTITY FULL")

@@ -18,6 +18,8 @@ BUILD = os.path.abspath(os.environ.get("CROSSFADE_BUILD", TOP))
 SANITIZER = re.compile(r"ERROR: (Address|Leak|Thread)Sanitizer|WARNING: ThreadSanitizer|runtime error: |"
                        r"Assertion .* failed|assertion .* failed")
 
+COUNTS = {"rows_copied", "rows_total", "rate_rows_s", "parked", "quarantined", "conflicts"}
+
 
 def program(name):
     path = os.path.join(BUILD, name)
@@ -166,7 +168,12 @@ class Replicator:
         return streams[0]
 
     def tables(self):
-        return {t["from"]: t for g in self.status()["groups"] for t in g["tables"]}
+        """{name: its status}; counts are strings in JSON, numbers here."""
+        out = {}
+        for group in self.status()["groups"]:
+            for t in group["tables"]:
+                out[t["from"]] = {k: int(v) if isinstance(v, str) and k in COUNTS else v for k, v in t.items()}
+        return out
 
     def table_state(self, name):
         return self.tables()[name]["state"]
