@@ -35,7 +35,7 @@ static void check_triggers(struct check *self, const struct table *t, const stru
                   to->trigger_count, t->to);
 }
 
-static const struct table *by_sink(const struct check *self, uint32_t oid)
+const struct table *check_by_sink(const struct check *self, uint32_t oid)
 {
     for (uint32_t i = 0; i < self->pairing.tables.count; i++) {
         if (self->pairing.tables.tables[i]->sink_oid == oid)
@@ -61,7 +61,7 @@ static void check_foreign_keys(struct check *self)
     const struct pg_catalog *c = &self->target.catalog;
     for (uint32_t i = 0; i < c->foreign_key_count; i++) {
         const struct pg_foreign_key *fk = &c->foreign_keys[i];
-        const struct table *child = by_sink(self, fk->child), *parent = by_sink(self, fk->parent);
+        const struct table *child = check_by_sink(self, fk->child), *parent = check_by_sink(self, fk->parent);
         const struct pg_relation *to = pg_catalog_by_oid(c, fk->parent);
         if (!child || !to)
             continue;
@@ -80,8 +80,8 @@ static void check_foreign_keys(struct check *self)
     }
 }
 
-static bool like_index(const struct check *self, const struct pg_relation *from, const struct pg_relation *to,
-                       const struct pg_index *x)
+bool check_like_index(const struct check *self, const struct pg_relation *from, const struct pg_relation *to,
+                      const struct pg_index *x)
 {
     for (uint16_t i = 0; i < from->index_count; i++) {
         const struct pg_index *s = &from->indexes[i];
@@ -107,7 +107,7 @@ static void check_unique(struct check *self, const struct table *t, const struct
 {
     for (uint16_t i = 0; i < to->index_count; i++) {
         const struct pg_index *x = &to->indexes[i];
-        if (!x->unique || !x->valid || like_index(self, from, to, x))
+        if (!x->unique || !x->valid || check_like_index(self, from, to, x))
             continue;
         if (x->partial ||
             x->has_expressions) /* can't be compared; say it only if the source has nothing of the kind */
@@ -148,7 +148,7 @@ static void check_constraints(struct check *self)
 {
     PGresult *theirs = constraints(self, &self->legacy), *ours = constraints(self, &self->target);
     for (int i = 0; ours && i < PQntuples(ours); i++) {
-        const struct table *t = by_sink(self, (uint32_t)strtoul(PQgetvalue(ours, i, 0), NULL, 10));
+        const struct table *t = check_by_sink(self, (uint32_t)strtoul(PQgetvalue(ours, i, 0), NULL, 10));
         char oid[16];
         snprintf(oid, sizeof(oid), "%u", t ? t->source_oid : 0);
         if (t && !same_constraint(theirs, oid, PQgetvalue(ours, i, 2)))
@@ -245,8 +245,8 @@ static void check_cycles(struct check *self)
         return;
     const struct pg_catalog *c = &self->target.catalog;
     for (uint32_t i = 0; i < c->foreign_key_count; i++) {
-        const struct table *child = by_sink(self, c->foreign_keys[i].child);
-        const struct table *parent = by_sink(self, c->foreign_keys[i].parent);
+        const struct table *child = check_by_sink(self, c->foreign_keys[i].child);
+        const struct table *parent = check_by_sink(self, c->foreign_keys[i].parent);
         if (child && parent && child->rank <= parent->rank)
             check_say(self, PAIR_WARN, "foreign_key_cycle", child->from, NULL,
                       "foreign key %s of the target is part of a cycle%s - without session_replication_role "

@@ -242,7 +242,7 @@ static void suspect_columns(struct scan *self)
     }
 }
 
-static void key_row(const struct table *t, struct buffer *out)
+void check_key_row(const struct table *t, struct buffer *out)
 {
     buffer_puts(out, "ROW(");
     uint16_t count = t->key_count ? t->key_count : (t->column_count < 3 ? t->column_count : 3);
@@ -260,9 +260,9 @@ static void scan_sql(const struct scan *self, struct buffer *sql)
     for (int i = 0; i < self->count; i++) {
         const char *condition = buffer_text(&self->list[i].condition);
         buffer_printf(sql, "%scount(*) FILTER (WHERE %s), min(", i ? ", " : "", condition);
-        key_row(t, sql);
+        check_key_row(t, sql);
         buffer_printf(sql, ") FILTER (WHERE %s), max(", condition);
-        key_row(t, sql);
+        check_key_row(t, sql);
         buffer_printf(sql, ") FILTER (WHERE %s)", condition);
     }
     buffer_puts(sql, t->source_partitioned ? " FROM " : " FROM ONLY ");
@@ -314,7 +314,7 @@ static void scan_doubles(struct scan *self)
         return;
     struct buffer sql = {0};
     buffer_puts(&sql, "SELECT count(*), min(k), max(k) FROM (SELECT ");
-    key_row(t, &sql);
+    check_key_row(t, &sql);
     buffer_puts(&sql, t->source_partitioned ? " AS k FROM " : " AS k FROM ONLY ");
     sql_qualified(&sql, t->from_schema, t->from_name);
     buffer_puts(&sql, " GROUP BY 1 HAVING count(*) > 1) d");
@@ -349,4 +349,5 @@ void check_data(struct check *self)
         }
         free(scan.list);
     }
+    check_data_constraints(self);
 }

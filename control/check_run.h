@@ -48,5 +48,15 @@ void check_apply(struct check *self);       /* paired: triggers, foreign keys, c
 void check_size(struct check *self);        /* paired */
 void check_redis(struct check *self);
 void check_data(struct check *self); /* paired */
+void check_data_constraints(struct check *self);
+
+/* ROW(key columns)::text, of a keyless table its first three columns: never more of a row than finding it
+ * takes. */
+void check_key_row(const struct table *t, struct buffer *out);
+/* The pairing's table that goes to this relation of the target, NULL if none. */
+const struct table *check_by_sink(const struct check *self, uint32_t oid);
+/* Has the legacy table a unique index that makes this one of the target's true? */
+bool check_like_index(const struct check *self, const struct pg_relation *from, const struct pg_relation *to,
+                      const struct pg_index *x);
 
 #endif

@@ -4,6 +4,7 @@ libcontrol_a_SOURCES = \
 	control/check.c control/check.h \
 	control/check_apply.c \
 	control/check_data.c \
+	control/check_data_constraints.c \
 	control/check_legacy.c \
 	control/check_publication.c \
 	control/check_redis.c \
