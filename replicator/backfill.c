@@ -146,8 +146,10 @@ static struct job *take(struct backfill *b, struct crew_member *member)
     pthread_mutex_lock(&b->mutex);
     while (!crew_stopping(member) && !(job = choose(b, &wait)) && wait) {
         struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until); /* only to look at `stopping` from time to time */
-        until.tv_sec += 1;
+        clock_gettime(CLOCK_MONOTONIC, &until); /* only to look at `stopping` from time to time */
+        until.tv_nsec += 200000000L;
+        until.tv_sec += until.tv_nsec / 1000000000L;
+        until.tv_nsec %= 1000000000L;
         pthread_cond_timedwait(&b->changed, &b->mutex, &until);
     }
     if (job)
@@ -320,7 +322,11 @@ bool backfill_run(const struct backfill_options *o, struct error *err)
     b.jobs = mem_alloc(b.count * sizeof(*b.jobs));
     throttle_init(&b.throttle, o->rate_limit);
     pthread_mutex_init(&b.mutex, NULL);
-    pthread_cond_init(&b.changed, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&b.changed, &attr);
+    pthread_condattr_destroy(&attr);
     b.copier = (struct copier_options){
         .config = o->config, .stats = o->stats, .throttle = &b.throttle, .epoch = o->epoch};
     bool ok = crew_run(1, prepare, &b, o->cancel, err) && crew_run(workers, work, &b, o->cancel, err);

@@ -3,7 +3,7 @@
  * Dropping, and remembering how to make it again. One transaction a table: each object's row in
  * crossfade.saved_ddl is written where the object is dropped, so whatever happens it exists or is saved,
  * never neither. saved_ddl.position says when it is made: 0 the key's index, 1 indexes and constraints, 2
- * foreign keys. Making it again is restore.c's.
+ * foreign keys. Making it again is indexes_restore.c's.
  *
  * Left alone: tables of other owners; partitioned tables and partitions (an index there belongs to the whole
  * tree); invalid indexes; a unique index that a remaining foreign key of another table needs; what something

@@ -9,7 +9,7 @@ libreplicator_a_SOURCES = \
 	replicator/indexes.c replicator/indexes.h \
 	replicator/key_order.c replicator/key_order.h \
 	replicator/reread.c replicator/reread.h \
-	replicator/restore.c \
+	replicator/indexes_restore.c \
 	replicator/runner.h \
 	replicator/http.c \
 	replicator/http.h \
