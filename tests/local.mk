@@ -9,6 +9,7 @@ CHECKS = \
 	tests/check_man.sh \
 	tests/check_man_control.sh \
 	tests/check_man_config.sh \
+	tests/check_man_findings.sh \
 	tests/check_shell.sh \
 	tests/check_unit.sh
 TESTS += $(CHECKS)
