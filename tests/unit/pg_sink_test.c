@@ -2,6 +2,7 @@
  *
  * The PostgreSQL sink against a live server: only where CROSSFADE_TEST_PG gives one, else skipped.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "sink_fixture.h"
 
 #define ALL_T     "SELECT string_agg(t::text, ' ' ORDER BY t) FROM public.t"
@@ -969,6 +971,87 @@ static void a_refusal_at_commit_stops_the_table_it_names(void **state)
     fixture_free(f);
 }
 
+static void a_role_without_rights_on_origins_applies_too(void **state)
+{
+    struct fixture *f = fixture_new("CREATE TABLE t (id int PRIMARY KEY, p int REFERENCES t)");
+    const char *superuser = f->options.conn.conninfo;
+    char conninfo[600];
+
+    (void)state;
+    fixture_exec(
+        f, "DO $$ BEGIN CREATE ROLE crossfade_unit LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"
+           "GRANT USAGE ON SCHEMA public, crossfade TO crossfade_unit;"
+           "GRANT ALL ON ALL TABLES IN SCHEMA public, crossfade TO crossfade_unit");
+    snprintf(conninfo, sizeof(conninfo), "%s user=crossfade_unit", superuser);
+    f->options.conn.conninfo = conninfo;
+    fixture_open(f, 1);
+    assert_false(pg_sink_has_origin(f->sink));
+    fixture_begin(f); /* foreign keys fire: a child before its parent is refused, and set aside */
+    fixture_insert(f, "t", ROW("1", NULL));
+    fixture_insert(f, "t", ROW("2", "1"));
+    fixture_insert(f, "t", ROW("3", "9"));
+    fixture_commit(f);
+    fixture_apply(f);
+    fixture_expect(f, ALL_T, "(1,) (2,1)");
+    fixture_expect(f, "SELECT sqlstate FROM crossfade.quarantine", "23503");
+    f->options.conn.conninfo = superuser;
+    fixture_open(f, 1);
+    fixture_exec(f, "DROP OWNED BY crossfade_unit; DROP ROLE crossfade_unit");
+    fixture_free(f);
+}
+
+static void *cancel_later(void *sink)
+{
+    const struct timespec pause = {.tv_nsec = 200000000};
+
+    nanosleep(&pause, NULL);
+    ((struct sink *)sink)->ops->cancel(sink);
+    return NULL;
+}
+
+static void cancel_ends_a_wait_for_a_lock(void **state)
+{
+    struct fixture *f = fixture_new("CREATE TABLE t (id int PRIMARY KEY)");
+    pthread_t thread;
+    int64_t start = clock_ms();
+
+    (void)state;
+    fixture_exec(f, "BEGIN; LOCK TABLE public.t");
+    fixture_begin(f);
+    fixture_insert(f, "t", ROW("1"));
+    fixture_commit(f);
+    assert_int_equal(pthread_create(&thread, NULL, cancel_later, f->sink), 0);
+    assert_false(fixture_try(f));
+    assert_int_equal(f->err.kind, ERROR_CANCELED);
+    assert_true(clock_ms() - start < 5000);
+    pthread_join(thread, NULL);
+    fixture_exec(f, "ROLLBACK");
+    fixture_expect(f, "SELECT count(*) FROM public.t", "0");
+    fixture_free(f);
+}
+
+static void rows_larger_than_a_piece_apply(void **state)
+{
+    struct fixture *f = fixture_new("CREATE TABLE t (id int PRIMARY KEY, a text)");
+    size_t size = 20 << 20;
+    char *large = malloc(size + 1);
+
+    (void)state;
+    memset(large, 'x', size);
+    large[size] = '\0';
+    fixture_begin(f);
+    fixture_insert(f, "t", ROW("1", "small"));
+    fixture_insert(f, "t", ROW("2", large));
+    fixture_insert(f, "t", ROW("3", large));
+    fixture_insert(f, "t", ROW("4", "small"));
+    fixture_commit(f);
+    fixture_apply(f);
+    assert_false(f->result.replayed);
+    fixture_expect(f, "SELECT id, length(a) FROM public.t ORDER BY id", "1,5;2,20971520;3,20971520;4,5");
+    free(large);
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1001,6 +1084,9 @@ int main(void)
         cmocka_unit_test(catchup_converges_whatever_the_copy_saw),
         cmocka_unit_test(quarantine_loses_nothing),
         cmocka_unit_test(a_refusal_at_commit_stops_the_table_it_names),
+        cmocka_unit_test(a_role_without_rights_on_origins_applies_too),
+        cmocka_unit_test(cancel_ends_a_wait_for_a_lock),
+        cmocka_unit_test(rows_larger_than_a_piece_apply),
         cmocka_unit_test(deadlocks_and_ends_of_session_are_to_be_tried_again),
     };
     if (!getenv("CROSSFADE_TEST_PG"))
