@@ -32,6 +32,9 @@ struct preparation {
     unsigned char *forget; /* per table id: it is copied anew, what waits of it is void */
 };
 
+/* Is it still the source, and the history, that we know (rule 5)? ERROR_FATAL when it is not. Before all
+ * else: in another database everything that follows would mislead. */
+MUST_CHECK bool prepare_history(const struct prepare *self, struct error *err);
 /* Pairs the two catalogs. At the first start any FAIL finding refuses (ERROR_REFUSED, all of them in the
  * text, `crossfade check` for the rest); later a table that no longer fits goes to TABLE_DRIFT with the
  * finding as its reason, and is kept. */
@@ -40,8 +43,7 @@ MUST_CHECK bool prepare_tables(const struct prepare *self, struct preparation *o
  * (hazard 6). */
 MUST_CHECK bool prepare_publication(const struct prepare *self, const struct preparation *p,
                                     struct error *err);
-/* Slot and fingerprint (rule 5): made at the first start; later compared. ERROR_FATAL when history is broken.
- */
+/* Slot and fingerprint, made at the first start. */
 MUST_CHECK bool prepare_slot(const struct prepare *self, struct preparation *p, struct error *err);
 /* Deals tables to lanes: anew when all rows stand at one position, else as stored. Makes the progress rows.
  */

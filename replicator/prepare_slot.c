@@ -133,22 +133,30 @@ static bool check_timeline(const struct prepare *self, const struct fingerprint 
     return ok;
 }
 
-bool prepare_slot(const struct prepare *self, struct preparation *p, struct error *err)
+/* What the source is now, with the names we use there. */
+static bool read_now(const struct prepare *self, struct fingerprint *now, struct error *err)
+{
+    const struct config *c = self->config;
+    if (!fingerprint_read_source(self->source, now, err))
+        return false;
+    snprintf(now->slot, sizeof(now->slot), "%s", c->legacy_slot);
+    snprintf(now->publication, sizeof(now->publication), "%s", c->legacy_publication);
+    return true;
+}
+
+bool prepare_history(const struct prepare *self, struct error *err)
 {
     const struct config *c = self->config;
     struct fingerprint now;
     struct fingerprint stored;
     struct slot_facts slot;
     bool found;
-    if (!fingerprint_read_source(self->source, &now, err) ||
-        !fingerprint_get(self->target, c->pipeline, "forward", &stored, &found, err))
+    if (!fingerprint_get(self->target, c->pipeline, "forward", &stored, &found, err))
         return false;
-    snprintf(now.slot, sizeof(now.slot), "%s", c->legacy_slot);
-    snprintf(now.publication, sizeof(now.publication), "%s", c->legacy_publication);
-    p->first = !found;
     if (!found)
-        return first_slot(self, &now, err);
-    if (!fingerprint_compare(&stored, &now, err) || !read_slot(self, &slot, err))
+        return true;
+    if (!read_now(self, &now, err) || !fingerprint_compare(&stored, &now, err) ||
+        !read_slot(self, &slot, err))
         return false;
     if (!slot.exists || slot.lost)
         return error_set(
@@ -156,13 +164,17 @@ bool prepare_slot(const struct prepare *self, struct preparation *p, struct erro
             "legacy: slot \"%s\" %s: changes after the last applied position can't be read any more - "
             "nothing was applied wrongly - `crossfade finish` and a new start copy everything again",
             c->legacy_slot, slot.exists ? "has lost WAL it needs (max_slot_wal_keep_size)" : "is gone");
-    if (stored.timeline != now.timeline) {
-        if (!check_timeline(self, &stored, &now, err))
-            return false;
-        now.slot_start = stored.slot_start;
-        return fingerprint_put(self->target, c->pipeline, self->epoch, "forward", &now, err);
-    }
-    return true;
+    if (stored.timeline == now.timeline)
+        return true;
+    now.slot_start = stored.slot_start;
+    return check_timeline(self, &stored, &now, err) &&
+           fingerprint_put(self->target, c->pipeline, self->epoch, "forward", &now, err);
+}
+
+bool prepare_slot(const struct prepare *self, struct preparation *p, struct error *err)
+{
+    struct fingerprint now;
+    return !p->first || (read_now(self, &now, err) && first_slot(self, &now, err));
 }
 
 bool prepare_source_end(struct pg_conn *source, struct position *out, struct error *err)

@@ -73,6 +73,7 @@ struct runner {
     struct error err;
     int64_t backoff_ms;
     int64_t failing_since_ms;
+    int64_t told_epoch;
     char last_told[sizeof(((struct error *)NULL)->text)];
 };
 
@@ -188,8 +189,11 @@ static enum event phase_standby(struct runner *self)
         return EVENT_AGAIN;
     self->o.stats->epoch = self->lease.epoch;
     self->o.stats->role = STATS_ACTIVE;
-    log_info(self->o.log, "%s pipeline %s under epoch %lld", changed_hands ? "taking over" : "running",
-             self->o.config->pipeline, (long long)self->lease.epoch);
+    bool news = changed_hands || self->told_epoch != self->lease.epoch;
+    self->told_epoch = self->lease.epoch;
+    log_write(self->o.log, news ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, NULL, "%s pipeline %s under epoch %lld",
+              changed_hands ? "taking over" : "running", self->o.config->pipeline,
+              (long long)self->lease.epoch);
     return EVENT_OK;
 }
 

@@ -149,7 +149,7 @@ bool session_prepare(struct session *self, struct error *err)
 {
     session_stream_stop(self, true);
     preparation_free(&self->p);
-    if (!prepare_tables(&self->prepare, &self->p, err) ||
+    if (!prepare_history(&self->prepare, err) || !prepare_tables(&self->prepare, &self->p, err) ||
         !prepare_publication(&self->prepare, &self->p, err) || !prepare_slot(&self->prepare, &self->p, err) ||
         !prepare_states(&self->prepare, &self->p, err) || !prepare_lanes(&self->prepare, &self->p, err))
         return false;
