@@ -114,9 +114,11 @@ static bool read_snapshots(const struct prepare *self, struct preparation *p, st
     return true;
 }
 
-static bool read_waiting(const struct prepare *self, struct preparation *p, struct error *err)
+bool prepare_waiting(const struct prepare *self, struct preparation *p, struct error *err)
 {
     const char *pipeline = self->config->pipeline;
+    memset(p->parked, 0, p->tables.count * sizeof(*p->parked));
+    memset(p->quarantined, 0, p->tables.count * sizeof(*p->quarantined));
     PGresult *r = pg_query(self->target,
                            "SELECT table_name, count(*), true FROM crossfade.parked WHERE pipeline = $1"
                            " GROUP BY 1 UNION ALL"
@@ -158,7 +160,7 @@ static bool mark_unfit(const struct prepare *self, struct preparation *p, struct
 bool prepare_states(const struct prepare *self, struct preparation *p, struct error *err)
 {
     return store_table_states_get(self->target, self->config->pipeline, &p->tables, p->reasons, err) &&
-           mark_unfit(self, p, err) && read_snapshots(self, p, err) && read_waiting(self, p, err);
+           mark_unfit(self, p, err) && read_snapshots(self, p, err) && prepare_waiting(self, p, err);
 }
 
 void preparation_free(struct preparation *self)

@@ -51,6 +51,9 @@ MUST_CHECK bool prepare_lanes(const struct prepare *self, struct preparation *p,
 /* Stored states and parked changes into `tables`. */
 MUST_CHECK bool prepare_states(const struct prepare *self, struct preparation *p, struct error *err);
 
+/* Counts what is parked and in quarantine anew. */
+MUST_CHECK bool prepare_waiting(const struct prepare *self, struct preparation *p, struct error *err);
+
 void preparation_free(struct preparation *self);
 
 /* The source's end of WAL now, rounded so that a stream reaches it though nothing more is written. */

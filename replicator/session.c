@@ -134,15 +134,22 @@ void session_cancel(struct session *self)
     session_wake(self);
 }
 
+void session_publish_waiting(struct session *self)
+{
+    for (uint32_t i = 0; i < self->p.tables.count; i++) {
+        self->o.stats->tables[i].parked = (uint64_t)self->p.parked[i];
+        self->o.stats->tables[i].quarantined = (uint64_t)self->p.quarantined[i];
+    }
+}
+
 static void publish(struct session *self)
 {
     stats_publish_tables(self->o.stats, &self->p.tables);
     for (uint32_t i = 0; i < self->p.tables.count; i++) {
         const struct table *t = self->p.tables.tables[i];
         stats_reason(self->o.stats, i, t->state, self->p.reasons[i] ? self->p.reasons[i] : "");
-        self->o.stats->tables[i].parked = (uint64_t)self->p.parked[i];
-        self->o.stats->tables[i].quarantined = (uint64_t)self->p.quarantined[i];
     }
+    session_publish_waiting(self);
 }
 
 bool session_prepare(struct session *self, struct error *err)

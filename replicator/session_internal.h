@@ -41,6 +41,9 @@ MUST_CHECK bool session_wait(struct session *self, int ms, struct error *err);
 /* Any thread. */
 void session_wake(void *session);
 
+/* What is parked and in quarantine, as counted last, into the stats. */
+void session_publish_waiting(struct session *self);
+
 /* session_stream.c */
 MUST_CHECK bool session_stream_start(struct session *self, struct error *err);
 void session_stream_stop(struct session *self, bool drain);

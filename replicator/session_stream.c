@@ -136,8 +136,9 @@ bool session_stream_start(struct session *self, struct error *err)
     for (int i = 0; i < lanes && ok; i++)
         ok = open_sink(self, i, &sinks[i], &positions[i], err);
     ok = ok && session_wishes_sinks(self, sinks, err) && drain_parked(self, sinks, err) &&
-         open_source(self, positions, &source, err);
+         prepare_waiting(&self->prepare, &self->p, err) && open_source(self, positions, &source, err);
     if (ok) {
+        session_publish_waiting(self);
         struct stream_options o = {.config = self->o.config,
                                    .log = self->o.log,
                                    .stats = self->o.stats,
