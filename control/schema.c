@@ -32,7 +32,8 @@ static bool is_post(const struct schema *self)
     return self->section && strcmp(self->section, "post") == 0;
 }
 
-/* Partitions come and go with their table. */
+/* Partitions come and go with their table; and where the source is too old to be read through it, the table
+ * comes with its partitions. */
 static void mark_partitions(struct schema *self)
 {
     for (bool moved = true; moved;) {
@@ -41,6 +42,9 @@ static void mark_partitions(struct schema *self)
             const struct pg_relation *rel = &self->source.relations[i];
             const struct pg_relation *parent =
                 rel->parent ? pg_catalog_by_oid(&self->source, rel->parent) : NULL;
+            if (parent && self->missing[i] && !self->missing[parent - self->source.relations] &&
+                (is_post(self) || !pg_catalog_find(&self->target, parent->schema, parent->name)))
+                self->missing[parent - self->source.relations] = moved = true;
             if (!parent || self->missing[i] || !self->missing[parent - self->source.relations])
                 continue;
             if (!is_post(self) && pg_catalog_find(&self->target, rel->schema, rel->name))

@@ -141,18 +141,9 @@ static void say_paired(struct pair_work *work)
     buffer_free(&key);
 }
 
-/* False: it does not fit. */
-static bool pair_relation(struct pairer *self, struct pair_work *work)
+static bool pair_with(struct pair_work *work)
 {
     struct table *t = work->table;
-    char *schema, *name;
-    work->sink = find_sink(self, work->source, work->entry, &schema, &name);
-    if (!work->sink)
-        say_table_missing(work, schema, name);
-    free(schema);
-    free(name);
-    if (!work->sink)
-        work->sink = work->source; /* its changes can at least be kept as they come */
     t->to_schema = mem_strdup(work->sink->schema);
     t->to_name = mem_strdup(work->sink->name);
     t->to = joined(work->sink->schema, work->sink->name);
@@ -162,6 +153,37 @@ static bool pair_relation(struct pairer *self, struct pair_work *work)
     if (!work->failed)
         pair_key(work);
     return !work->failed;
+}
+
+/* Its changes can at least be kept as they come: paired with itself, and nothing more said. */
+static void pair_with_itself(struct pair_work *work)
+{
+    const struct pair_sides *sides = work->sides;
+    struct config config = *sides->config;
+    const struct pair_sides alone = {&config, sides->source, sides->source, sides->source_version};
+    config.names = NAMES_AS_IS;
+    config.schema_count = 0;
+    work->sides = &alone;
+    work->sink = work->source;
+    work->quiet = true;
+    work->failed = false;
+    (void)pair_with(work);
+    work->sides = sides;
+}
+
+/* False: it does not fit. */
+static bool pair_relation(struct pairer *self, struct pair_work *work)
+{
+    char *schema, *name;
+    work->sink = find_sink(self, work->source, work->entry, &schema, &name);
+    if (!work->sink)
+        say_table_missing(work, schema, name);
+    free(schema);
+    free(name);
+    if (work->sink)
+        return pair_with(work);
+    pair_with_itself(work);
+    return false;
 }
 
 /* Unlogged tables leave no WAL to stream. */

@@ -22,6 +22,10 @@ void pair_say(struct pair_work *work, enum pair_level level, const char *code, c
 {
     struct buffer text = {0}, object = {0};
     va_list ap;
+    if (level == PAIR_FAIL)
+        work->failed = true;
+    if (work->quiet)
+        return;
     va_start(ap, fmt);
     buffer_vprintf(&text, fmt, ap);
     va_end(ap);
@@ -30,8 +34,6 @@ void pair_say(struct pair_work *work, enum pair_level level, const char *code, c
         buffer_printf(&object, ".%s", column);
     pairing_add(work->out, level, code, buffer_text(&object), sql && *sql ? sql : NULL, "%s",
                 buffer_text(&text));
-    if (level == PAIR_FAIL)
-        work->failed = true;
     buffer_free(&text);
     buffer_free(&object);
 }

@@ -18,6 +18,7 @@ struct pair_work {
     struct pairing *out;
     bool binary; /* of this table's columns */
     bool failed;
+    bool quiet; /* findings are not kept */
 };
 
 /* Fills columns, ignored and the flags that follow from them. */

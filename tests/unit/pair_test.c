@@ -244,6 +244,23 @@ static void a_missing_table_and_a_missing_column_are_named_with_their_ddl(void *
     assert_non_null(strstr(finding(b, "table_missing", NULL)->sql, "PRIMARY KEY (\"id\")"));
 }
 
+/* Even where its types are not on the target: one finding is enough, and what may be parked is carried whole.
+ */
+static void a_missing_table_is_said_once_and_kept_for_parking(void **state)
+{
+    struct both *b = *state;
+    simple(&b->source, "Gone", 23, MOOD, -1);
+    b->sink.type_count -= 6;
+    b->config.names = NAMES_SNAKE_CASE;
+    run(b);
+    b->sink.type_count += 6;
+    assert_int_equal(b->out.finding_count, 1);
+    says(b, PAIR_FAIL, "table_missing", "public.Gone");
+    assert_int_equal(b->out.unfit.count, 1);
+    assert_int_equal(b->out.unfit.tables[0]->column_count, 2);
+    assert_int_equal(b->out.unfit.tables[0]->key_count, 1);
+}
+
 static void a_target_column_that_would_refuse_every_insert_fails(void **state)
 {
     struct both *b = *state;
@@ -733,6 +750,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_table_like_its_twin_is_carried_in_binary_by_its_primary_key),
         T(a_missing_table_and_a_missing_column_are_named_with_their_ddl),
+        T(a_missing_table_is_said_once_and_kept_for_parking),
         T(a_target_column_that_would_refuse_every_insert_fails),
         T(generated_columns_of_either_side_are_left_out_and_said),
         T(names_and_schemas_follow_the_config),
