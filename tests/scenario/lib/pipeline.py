@@ -180,6 +180,9 @@ class Pipeline:
                          or not server.query("SELECT 1 FROM pg_replication_slots WHERE slot_name = %s", (slot,)),
                          20, f"slot {slot} dropped")
             drop_database(server, database.name)
+            # each origin holds one of the server's few states as long as it exists
+            wait_for(lambda: server.query("SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin "
+                                          "WHERE roname LIKE %s", (f"crossfade\\_{self.name}\\_%",)) or True, 20, "origins dropped")
         if problems:
             raise AssertionError("\n".join(problems))
 

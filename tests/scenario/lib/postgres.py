@@ -14,7 +14,7 @@ DEBIAN_BIN = "/usr/lib/postgresql/15/bin"
 
 SETTINGS = {
     "listen_addresses": "''", "port": "5432", "wal_level": "logical", "max_wal_senders": "20",
-    "max_replication_slots": "20", "max_connections": "120", "shared_buffers": "64MB", "fsync": "off",
+    "max_replication_slots": "40", "max_connections": "120", "shared_buffers": "64MB", "fsync": "off",
     "full_page_writes": "off", "max_wal_size": "4GB", "logging_collector": "off", "log_min_messages": "warning",
     "deadlock_timeout": "200ms", "timezone": "'Europe/Paris'", "max_worker_processes": "16",
 }
