@@ -12,6 +12,8 @@
 #include "base/mem.h"
 #include "state/schema.h"
 
+#define DATABASE "crossfade_sink_unit"
+
 static void must(bool ok, const struct error *err)
 {
     if (!ok)
@@ -48,6 +50,12 @@ struct fixture *fixture_new(const char *ddl)
         .park_limit = 1 << 30,
         .quarantine_limit = 1000,
     };
+    must(pg_conn_open(&f->admin, &f->options.conn, &f->err), &f->err);
+    if (!pg_exec(&f->admin, "CREATE DATABASE " DATABASE, &f->err) && strcmp(f->err.code, "42P04") != 0)
+        must(false, &f->err);
+    pg_conn_close(&f->admin);
+    snprintf(f->conninfo, sizeof(f->conninfo), "%s dbname=" DATABASE, getenv("CROSSFADE_TEST_PG"));
+    f->options.conn.conninfo = f->conninfo;
     must(pg_conn_open(&f->admin, &f->options.conn, &f->err), &f->err);
     must(pg_exec(
              &f->admin,

@@ -15,6 +15,7 @@
 
 struct fixture {
     struct pg_conn admin;
+    char conninfo[512];
     struct pg_catalog catalog;
     struct config config;
     struct pairing pairing;
