@@ -358,6 +358,28 @@ def test_redis(pipeline, make_redis, how):
         assert f["object"] == f"crossfade:{pipeline.name}:offsets" and "string" in f["text"]
 
 
+@pytest.mark.parametrize("side", ["legacy", "target"])
+def test_every_version(pgbin, side, make_server, make_pipeline, redis_server):
+    """On each version, as either side: no query of check fails, the roles' SQL runs, nothing is to be mended"""
+    servers = [make_server("l", pgbin if side == "legacy" else None), make_server("t", pgbin if side == "target" else None)]
+    if side == "target" and servers[1].version < 120000:
+        pytest.skip("too old to be a target")
+    p = make_pipeline(servers[0], servers[1], redis_server)
+    p.both("""CREATE TYPE mood AS ENUM ('a'); CREATE DOMAIN short AS varchar(3);
+        CREATE TABLE t (id int PRIMARY KEY, m mood, s short, a int[], n numeric(5,2) CHECK (n > 0), UNIQUE (s));
+        CREATE TABLE u (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, t int REFERENCES t, v varchar(5))""")
+    p.on(p.target, "ALTER TABLE u ALTER v TYPE varchar(4)")
+    p.prepare()
+    code, out, err = p.crossfade("check", "--data", "--json")
+    findings = json.loads(out)["findings"]
+    assert code == 0, fails(findings)
+    assert not find(findings, "query_failed"), find(findings, "query_failed")
+    one(findings, "length_narrower", "warn", "public.u.v")
+    one(findings, "data", "ok", "public.u.v")
+    one(findings, "replica_role", "ok")
+    one(findings, "origin", "ok" if servers[1].version >= 140000 else "warn")
+
+
 def test_a_thousand_tables(pipeline):
     """A thousand tables are looked at in under five seconds"""
     ddl = "DO $$ BEGIN FOR i IN 1..1000 LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, a text, b numeric, c timestamptz)', i); END LOOP; END $$"
