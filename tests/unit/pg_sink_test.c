@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -1052,6 +1053,64 @@ static void rows_larger_than_a_piece_apply(void **state)
     fixture_free(f);
 }
 
+struct killer {
+    struct pg_conn conn;
+    unsigned seed;
+    _Atomic bool stop;
+};
+
+static void *kill_now_and_then(void *context)
+{
+    struct killer *k = context;
+    struct error err;
+
+    while (!atomic_load(&k->stop)) {
+        const struct timespec pause = {.tv_nsec = 1000000 * (2 + next_random(&k->seed) % 40)};
+        nanosleep(&pause, NULL);
+        (void)!pg_exec(&k->conn,
+                       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = "
+                       "'crossfade:unit:lane0'",
+                       &err);
+    }
+    return NULL;
+}
+
+/* hazard 17: a COMMIT whose answer was lost is seen in the position. */
+static void a_cut_link_neither_loses_nor_doubles(void **state)
+{
+    struct fixture *f = fixture_new("CREATE TABLE t (a int, b text); ALTER TABLE t REPLICA IDENTITY FULL");
+    struct killer k = {.seed = (unsigned)time(NULL)};
+    struct pg_conn_options o = f->options.conn;
+    pthread_t thread;
+    int cuts = 0;
+
+    (void)state;
+    o.job = "killer";
+    assert_true(pg_conn_open(&k.conn, &o, &f->err));
+    assert_int_equal(pthread_create(&thread, NULL, kill_now_and_then, &k), 0);
+    for (int i = 0; i < 300; i++) {
+        fixture_begin(f);
+        for (int n = 0; n < 20; n++)
+            fixture_insert(f, "t", ROW("1", "x"));
+        fixture_commit(f);
+        while (!fixture_try(f)) {
+            assert_int_equal(f->err.kind, ERROR_RETRY);
+            cuts++;
+            fixture_open(f, 1);
+            if (position_compare(f->position, f->batch->end) >= 0)
+                break;
+        }
+        batch_reset(f->batch);
+    }
+    atomic_store(&k.stop, true);
+    pthread_join(thread, NULL);
+    pg_conn_close(&k.conn);
+    print_message("%d cuts\n", cuts);
+    assert_true(cuts > 3);
+    fixture_expect(f, "SELECT count(*) FROM public.t", "6000");
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1087,6 +1146,7 @@ int main(void)
         cmocka_unit_test(a_role_without_rights_on_origins_applies_too),
         cmocka_unit_test(cancel_ends_a_wait_for_a_lock),
         cmocka_unit_test(rows_larger_than_a_piece_apply),
+        cmocka_unit_test(a_cut_link_neither_loses_nor_doubles),
         cmocka_unit_test(deadlocks_and_ends_of_session_are_to_be_tried_again),
     };
     if (!getenv("CROSSFADE_TEST_PG"))

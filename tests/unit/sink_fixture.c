@@ -50,13 +50,16 @@ struct fixture *fixture_new(const char *ddl)
         .park_limit = 1 << 30,
         .quarantine_limit = 1000,
     };
-    must(pg_conn_open(&f->admin, &f->options.conn, &f->err), &f->err);
+    struct pg_conn_options admin = f->options.conn;
+    admin.job = "admin";
+    must(pg_conn_open(&f->admin, &admin, &f->err), &f->err);
     if (!pg_exec(&f->admin, "CREATE DATABASE " DATABASE, &f->err) && strcmp(f->err.code, "42P04") != 0)
         must(false, &f->err);
     pg_conn_close(&f->admin);
     snprintf(f->conninfo, sizeof(f->conninfo), "%s dbname=" DATABASE, getenv("CROSSFADE_TEST_PG"));
     f->options.conn.conninfo = f->conninfo;
-    must(pg_conn_open(&f->admin, &f->options.conn, &f->err), &f->err);
+    admin.conninfo = f->conninfo;
+    must(pg_conn_open(&f->admin, &admin, &f->err), &f->err);
     must(pg_exec(
              &f->admin,
              "DROP SCHEMA IF EXISTS public CASCADE; DROP SCHEMA IF EXISTS crossfade CASCADE; CREATE SCHEMA "
@@ -90,7 +93,7 @@ void fixture_open(struct fixture *self, int64_t epoch)
     for (int i = 0; i < 200; i++) { /* the session before may still be ending */
         if (pg_sink_open(&self->options, &self->sink, &self->position, &self->err))
             return;
-        if (strcmp(self->err.code, "55006") != 0)
+        if (self->err.kind != ERROR_RETRY)
             break;
         fixture_exec(self, "SELECT pg_sleep(0.02)");
     }
