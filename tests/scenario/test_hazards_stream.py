@@ -21,6 +21,11 @@ def small(pipeline, rows=100, ddl=SMALL, start=True, **kw):
     return pipeline.start(ready=True) if start else None
 
 
+def resume(pipeline, table):
+    code, out, err = pipeline.crossfade("resume", "--table", table)
+    assert code == 0, f"crossfade resume: {code}\n{out}{err}"
+
+
 def test_01_resume_at_a_whole_commit(pipeline):
     """1: resuming by searching for the last event skipped events: killed again and again under load, nothing is lost"""
     pipeline.both(SCHEMA)
@@ -276,7 +281,7 @@ def test_33_truncate_that_the_target_refuses(pipeline):
     assert pipeline.target.one("SELECT count(*) FROM t") == 10
     assert r.tables()["public.t"]["parked"] > 0
     pipeline.target.execute("DROP TABLE extra")
-    assert pipeline.crossfade("resume", "--table", "public.t")[0] == 0
+    resume(pipeline, "public.t")
     r.wait(lambda: r.table_state("public.t") == "streaming", 30, "table t streams again")
     pipeline.wait_equal(r, only=["t", "o"])
 
@@ -307,7 +312,7 @@ def test_34_column_changes_while_streaming(pipeline, kind):
     assert state["reason"] and "ALTER TABLE" in state["reason"], state
     assert state["parked"] >= 1
     pipeline.on(pipeline.target, alter)
-    assert pipeline.crossfade("resume", "--table", "public.t")[0] == 0
+    resume(pipeline, "public.t")
     r.wait(lambda: r.table_state("public.t") == "streaming", 30, "the table rejoins")
     pipeline.legacy.execute("DELETE FROM t WHERE id = 3")
     pipeline.wait_equal(r)
