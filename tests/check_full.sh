@@ -49,12 +49,12 @@ coverage() {
             END { printf "%.1f %% of %d lines\n", n ? 100 * hit / n : 0, n }')
 }
 
-stage asan-build build asan --enable-werror --enable-sanitizers CFLAGS='-O1 -g'
+stage asan-build build asan --enable-werror --enable-sanitizers
 stage asan-units make -s -C "$out/asan" -k check
 CROSSFADE_FAULT_ROUNDS=100 stage asan-scenes scenarios asan
 stage clang-build build clang --enable-werror CC=clang
 stage clang-units make -s -C "$out/clang" -k check
-stage tsan-build build tsan --enable-sanitizers=thread CFLAGS='-O1 -g'
+stage tsan-build build tsan --enable-sanitizers=thread
 CROSSFADE_FAULT_ROUNDS=20 stage tsan-scenes scenarios tsan -k 'move or service or failover or faults'
 stage plain-build build plain --enable-werror
 stage plain-units make -s -C "$out/plain" -k check
