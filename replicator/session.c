@@ -250,19 +250,40 @@ static bool copy_beside(struct session *self, struct table **list, uint32_t coun
     return ok;
 }
 
+/* A crash between the copy and the keys' indexes: catching up without them would read whole tables for each
+ * change. */
+static enum session_next restore_keys(struct session *self, struct error *err)
+{
+    const struct config *c = self->o.config;
+    bool pending;
+    if (self->keys_restored)
+        return SESSION_ON;
+    self->keys_restored = true;
+    if (!indexes_pending(&self->target, c->pipeline, &pending, err))
+        return SESSION_FAILED;
+    if (!pending)
+        return SESSION_ON;
+    bool ok = indexes_restore(c, self->o.log, self->o.lease.epoch, INDEXES_KEYS, self->p.tables.tables,
+                              self->p.tables.count, c->backfill_workers, self->o.cancel, err);
+    return ok ? SESSION_AGAIN : SESSION_FAILED;
+}
+
 enum session_next session_backfill(struct session *self, struct error *err)
 {
     uint32_t count;
     bool others;
     struct table **list = to_copy(self, &count, &others);
-    enum session_next next = SESSION_ON;
+    enum session_next next = SESSION_AGAIN;
     if (count) {
         bool ok = !others || session_stream_start(self, err);
         ok = ok && (others ? copy_beside(self, list, count, err) : copy_tables(self, list, count, err));
-        next = !ok ? SESSION_FAILED : others ? SESSION_AGAIN : SESSION_ON;
+        next = ok ? SESSION_AGAIN : SESSION_FAILED;
         struct error why;
         if (!ok && err->kind == ERROR_CANCELED && !parts_ok(self, &why))
             *err = why;
+        self->keys_restored = ok;
+    } else {
+        next = restore_keys(self, err);
     }
     free(list);
     return next;

@@ -47,7 +47,8 @@ enum session_next {
     SESSION_DONE,  /* follow: everything up to the end asked for is applied and durable */
     SESSION_FAILED /* err */
 };
-/* Copies what is to be copied. While other tables stream already the stream runs meanwhile. */
+/* Copies what is to be copied, and says SESSION_AGAIN then: the target has other indexes now. While other
+ * tables stream already the stream runs meanwhile. */
 enum session_next session_backfill(struct session *self, struct error *err);
 /* Starts the stream, and returns when it has passed everything the copies may have seen with an empty re-read
  * list: in a meet if anything was catching up. */

@@ -24,6 +24,7 @@ struct session {
     struct stream *stream; /* NULL: none runs */
     struct position goal;  /* the source's end as read after the last copy, or at the start */
     bool paused;
+    bool keys_restored; /* nothing that catching up needs is left in crossfade.saved_ddl */
     unsigned wishes_seen;
     struct wish_list wishes;
 
