@@ -145,7 +145,9 @@ def test_to_another_type(pipeline):
         pipeline.legacy.execute(f"INSERT INTO t{i} VALUES (3, {v}); UPDATE t{i} SET v = {v} WHERE id = 2; DELETE FROM t{i} WHERE id = 1")
     pipeline.wait_applied(r)
     for i, (a, b, _) in enumerate(PAIRS):
-        x = pipeline.legacy.query(f"SET timezone = 'UTC'; SELECT id, v::{b}::text FROM t{i} ORDER BY id" if a != "mood" else f"SELECT id, v::text FROM t{i} ORDER BY id")
+        # a cast from char(n) takes its blanks away; they are part of what is carried
+        want = "format('%s', v)" if a in ("mood", "char(4)") else f"v::{b}::text"
+        x = pipeline.legacy.query(f"SET timezone = 'UTC'; SELECT id, {want} FROM t{i} ORDER BY id")
         y = pipeline.target.query(f"SET timezone = 'UTC'; SELECT id, v::text FROM t{i} ORDER BY id")
         assert x == y, (a, b, x, y, r.tables()[f"public.t{i}"])
 
@@ -158,7 +160,10 @@ def test_value_that_does_not_fit(pipeline):
     pipeline.legacy.execute("INSERT INTO t VALUES (1, 'a'), (2, 'b')")
     pipeline.prepare()
     r = pipeline.start(ready=True)
-    pipeline.legacy.psql("UPDATE t SET v = 'much too long' WHERE id = 1; UPDATE t SET v = 'ok' WHERE id = 2; UPDATE t SET v = 'fits' WHERE id = 1; INSERT INTO o VALUES (1);")
+    # one by one: of what comes in one batch only a key's last word is written
+    pipeline.legacy.psql("UPDATE t SET v = 'much too long' WHERE id = 1; UPDATE t SET v = 'ok' WHERE id = 2;")
+    r.wait(lambda: r.tables()["public.t"]["quarantined"] == 1, 30, "the value is set aside")
+    pipeline.legacy.psql("UPDATE t SET v = 'fits' WHERE id = 1; INSERT INTO o VALUES (1);")
     r.wait(lambda: pipeline.target.one("SELECT count(*) FROM o") == 1, 30)
     r.wait(lambda: r.tables()["public.t"]["quarantined"] >= 2, 20, "the key's later change waits too")
     assert pipeline.target.query("SELECT id, v FROM t ORDER BY 1") == [(1, "a"), (2, "ok")]
