@@ -305,12 +305,10 @@ def test_34_column_changes_while_streaming(pipeline, kind):
     pipeline.legacy.execute("INSERT INTO o VALUES (1)")
     pipeline.legacy.execute("UPDATE t SET id = 501 WHERE id = 500")
     r.wait(lambda: pipeline.target.one("SELECT count(*) FROM o") == 1, 30, "the other table streams on")
+    r.wait(lambda: r.tables()["public.t"]["parked"] >= 1, 30, "its changes are parked")
     state = r.tables()["public.t"]
-    if kind == "retyped" and state["state"] == "streaming":
-        pytest.fail("an int8 value went into an int4 column")
     assert state["state"] == "drift", state
     assert state["reason"] and "ALTER TABLE" in state["reason"], state
-    assert state["parked"] >= 1
     pipeline.on(pipeline.target, alter)
     resume(pipeline, "public.t")
     r.wait(lambda: r.table_state("public.t") == "streaming", 30, "the table rejoins")
