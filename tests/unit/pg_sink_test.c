@@ -529,17 +529,40 @@ static void a_fenced_process_writes_nothing(void **state)
     fixture_free(f);
 }
 
-static void identities_arrays_and_partitions_apply_as_sets(void **state)
+static void identities_and_arrays_apply_as_sets(void **state)
 {
     struct fixture *f = fixture_new(
-        "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, arr int[][], ta text[]);"
-        "CREATE TABLE p (id int, k int, a text, PRIMARY KEY (id, k)) PARTITION BY LIST (k);"
-        "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1); CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)");
+        "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, arr int[][], ta text[])");
 
     (void)state;
     fixture_begin(f);
     fixture_insert(f, "t", ROW("10", "{{1,2},{3,4}}", "{a,NULL,\"b c\"}"));
     fixture_insert(f, "t", ROW("11", "{}", NULL));
+    fixture_commit(f);
+    fixture_apply(f);
+    assert_false(f->result.replayed);
+    fixture_begin(f);
+    fixture_update(f, "t", NULL, ROW("10", "{9}", "{}"));
+    fixture_update(f, "t", NULL, ROW("11", NULL, "{q}"));
+    fixture_commit(f);
+    fixture_apply(f);
+    assert_false(f->result.replayed);
+    fixture_expect(f, ALL_T, "(10,{9},{}) (11,,{q})");
+    fixture_free(f);
+}
+
+static void partitioned_tables_apply(void **state)
+{
+    struct fixture *f = fixture_new(
+        "CREATE TABLE p (id int, k int, a text, PRIMARY KEY (id, k)) PARTITION BY LIST (k);"
+        "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1); CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)");
+
+    (void)state;
+    if (f->admin.version < 130000) { /* such a table can't be paired with itself: no source publishes it */
+        fixture_free(f);
+        skip();
+    }
+    fixture_begin(f);
     fixture_insert(f, "p", ROW("1", "1", "x"));
     fixture_insert(f, "p", ROW("2", "2", "y"));
     fixture_insert(f, "p", ROW("3", "2", "z"));
@@ -547,14 +570,11 @@ static void identities_arrays_and_partitions_apply_as_sets(void **state)
     fixture_apply(f);
     assert_false(f->result.replayed);
     fixture_begin(f);
-    fixture_update(f, "t", NULL, ROW("10", "{9}", "{}"));
-    fixture_update(f, "t", NULL, ROW("11", NULL, "{q}"));
     fixture_update(f, "p", ROW("1", "1", ABSENT), ROW("1", "2", "moved"));
     fixture_update(f, "p", NULL, ROW("2", "2", "yy"));
     fixture_delete(f, "p", ROW("3", "2", ABSENT));
     fixture_commit(f);
     fixture_apply(f);
-    fixture_expect(f, ALL_T, "(10,{9},{}) (11,,{q})");
     fixture_expect(f, "SELECT string_agg(p::text, ' ' ORDER BY p) FROM public.p", "(1,2,moved) (2,2,yy)");
     assert_string_equal(f->conflicts, "");
     assert_string_equal(f->stopped, "");
@@ -1132,7 +1152,8 @@ int main(void)
         cmocka_unit_test(a_refused_truncate_stops_its_table_and_shows_the_statement),
         cmocka_unit_test(a_transaction_in_pieces_is_one_in_the_sink),
         cmocka_unit_test(a_fenced_process_writes_nothing),
-        cmocka_unit_test(identities_arrays_and_partitions_apply_as_sets),
+        cmocka_unit_test(identities_and_arrays_apply_as_sets),
+        cmocka_unit_test(partitioned_tables_apply),
         cmocka_unit_test(a_deferrable_key_has_its_form),
         cmocka_unit_test(catchup_converges_and_lists_what_it_cant_build),
         cmocka_unit_test(a_keyless_table_skips_what_its_snapshot_saw),
