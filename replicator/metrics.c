@@ -3,6 +3,7 @@
  * Prometheus text format 0.0.4. One table names the metrics; sample lines follow their HELP and TYPE.
  */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -106,7 +107,10 @@ static void open_sample(struct buffer *out, const char *name, const char *suffix
 static void sample(struct buffer *out, enum metric m, const struct labels *l, double value)
 {
     open_sample(out, metrics[m].name, "", l);
-    buffer_printf(out, "} %.17g\n", value);
+    if (isinf(value))
+        buffer_puts(out, "} +Inf\n");
+    else
+        buffer_printf(out, "} %.17g\n", value);
 }
 
 static void histogram(struct buffer *out, enum metric m, const char *pipeline,
@@ -162,8 +166,8 @@ static void pipeline_metrics(const char *pipeline, struct stats *stats, struct b
     head(out, METRIC_RETAINED_WAL_BYTES);
     sample(out, METRIC_RETAINED_WAL_BYTES, &s, (double)stats->retained_wal_bytes);
     head(out, METRIC_SLOT_LIMIT_SECONDS);
-    if (stats->slot_limit_seconds >= 0)
-        sample(out, METRIC_SLOT_LIMIT_SECONDS, &s, (double)stats->slot_limit_seconds);
+    sample(out, METRIC_SLOT_LIMIT_SECONDS, &s,
+           stats->slot_limit_seconds >= 0 ? (double)stats->slot_limit_seconds : (double)INFINITY);
     head(out, METRIC_ERRORS_TOTAL);
     for (int k = ERROR_RETRY; k <= ERROR_CANCELED; k++) {
         p.op = error_kind_name((enum error_kind)k);
