@@ -41,7 +41,7 @@ def test_published_via_root(pipeline, target):
 
 
 def test_published_by_leaf(pipeline):
-    """Published by its leaves: the same rows arrive"""
+    """Published by its leaves: the same rows arrive; a partition truncated alone stops the table, recopy mends it"""
     pipeline.on(pipeline.legacy, PARTITIONED)
     pipeline.on(pipeline.target, PARTITIONED)
     pipeline.legacy.execute(FILL)
@@ -49,7 +49,13 @@ def test_published_by_leaf(pipeline):
     r = pipeline.start(ready=True)
     pipeline.legacy.psql(CHANGES)
     pipeline.wait_equal(r)
-    pipeline.legacy.psql("TRUNCATE m_old; TRUNCATE m; INSERT INTO m VALUES (5, '2024-05-05', 'x');")
+    pipeline.legacy.psql("TRUNCATE m; INSERT INTO m VALUES (5, '2024-05-05', 'x'), (6, '2020-05-05', 'y');")
+    pipeline.wait_equal(r)
+    pipeline.legacy.psql("TRUNCATE m_old; INSERT INTO m VALUES (7, '2020-05-05', 'z');")
+    r.wait(lambda: r.table_state("public.m") == "drift", 20, "the table stops")
+    assert "m_old" in r.tables()["public.m"]["reason"]
+    assert pipeline.crossfade("recopy", "--table", "m")[0] == 0
+    r.wait(lambda: r.table_state("public.m") == "streaming", 30, "copied again")
     pipeline.wait_equal(r)
 
 
