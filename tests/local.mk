@@ -31,9 +31,21 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/lib/proxy.py \
 	tests/scenario/lib/redis_server.py \
 	tests/scenario/lib/replicator.py \
+	tests/scenario/test_bad_input.py \
 	tests/scenario/test_check.py \
 	tests/scenario/test_control.py \
-	tests/scenario/test_move.py
+	tests/scenario/test_failover.py \
+	tests/scenario/test_faults.py \
+	tests/scenario/test_hazards_copy.py \
+	tests/scenario/test_hazards_stream.py \
+	tests/scenario/test_live_units.py \
+	tests/scenario/test_move.py \
+	tests/scenario/test_names.py \
+	tests/scenario/test_partitions.py \
+	tests/scenario/test_redis.py \
+	tests/scenario/test_service.py \
+	tests/scenario/test_types.py \
+	tests/scenario/test_versions.py
 
 # Programs against real servers; PYTEST_ARGS='-k name' picks some.
 check-scenarios: all $(check_PROGRAMS)

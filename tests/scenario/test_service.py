@@ -17,10 +17,11 @@ def school(pipeline, rows=300, **kw):
     return pipeline.prepare(**kw)
 
 
-def test_http(pipeline):
+def test_http(pipeline, legacy_server):
     """/healthz, /readyz, /status and /metrics say what DESIGN.md pins down"""
     pipeline.config["backfill"] = {"workers": 1, "rate_limit": "50kB"}
     school(pipeline, 2000)
+    legacy_server.set(max_slot_wal_keep_size="'64MB'")
     r = pipeline.start()
     r.wait(lambda: r.http("/healthz")[0] == 200, 20, "/healthz")
     assert r.http("/readyz")[0] == 503, "not ready while copying"
@@ -40,8 +41,11 @@ def test_http(pipeline):
     assert s["groups"][0]["name"] == "default" and s["groups"][0]["live"] == "legacy" and not s["groups"][0]["frozen"]
     m = r.metrics()
     for name in ("up", "lag_bytes", "lag_seconds", "position_bytes", "rows_total", "bytes_total", "batch_rows", "batch_seconds",
-                 "retained_wal_bytes", "slot_limit_seconds", "quarantined", "parked_rows", "conflicts_total", "errors_total", "memory_bytes"):
+                 "retained_wal_bytes", "quarantined", "parked_rows", "conflicts_total", "errors_total", "memory_bytes"):
         assert any(k.startswith(f"crossfade_{name}") for k in m), f"no metric crossfade_{name}"
+    r.wait(lambda: pipeline.legacy.execute("INSERT INTO event SELECT gen_random_uuid(), now(), '{}', repeat('x', 3000) FROM generate_series(1, 500)")
+           or any(k.startswith("crossfade_slot_limit_seconds") for k in r.metrics()), 60, "a limit of the slot is foreseen")
+    legacy_server.set(max_slot_wal_keep_size="-1")
     labelled = [k for k in m if k.startswith("crossfade_rows_total") and 'table="public.hot"' in k and 'op="update"' in k]
     assert labelled and m[labelled[0]] >= 10, labelled
     assert all(f'pipeline="{pipeline.name}"' in k for k in m if k.startswith("crossfade_") and "{" in k)
