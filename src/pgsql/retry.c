@@ -153,12 +153,13 @@ static bool try_story(struct retry *r, struct story *story, struct error *err)
     return true;
 }
 
-static bool try_all(struct retry *r, struct error *err)
+static bool try_while_some_succeed(struct retry *r, size_t *open, struct error *err)
 {
     bool progress;
 
     do {
         progress = false;
+        *open = 0;
         for (size_t i = 0; i < r->count; i++) {
             struct story *story = &r->stories[i];
             if (story->done)
@@ -166,12 +167,86 @@ static bool try_all(struct retry *r, struct error *err)
             if (!try_story(r, story, err))
                 return false;
             progress |= story->done;
+            *open += !story->done;
         }
-    } while (progress);
-    if (!r->replay.has_group)
-        return true;
-    return (!r->replay.failed || pg_exec(&r->replay.s->conn, "ROLLBACK TO SAVEPOINT cf_group", err)) &&
-           pg_exec(&r->replay.s->conn, "RELEASE SAVEPOINT cf_group", err);
+    } while (progress && *open > 0);
+    return true;
+}
+
+static bool end_group(struct retry *r, struct error *err)
+{
+    struct replay *replay = &r->replay;
+    bool had = replay->has_group, failed = replay->failed;
+
+    replay->has_group = false;
+    replay->failed = false;
+    return !had || pg_exec(&replay->s->conn,
+                           failed ? "ROLLBACK TO SAVEPOINT cf_group; RELEASE SAVEPOINT cf_group"
+                                  : "RELEASE SAVEPOINT cf_group",
+                           err);
+}
+
+/* --- rows that hold each other's unique values --- */
+
+/* Sets to NULL, where that may be, what the story will set anyway. */
+static bool clear_row(struct retry *r, const struct story *story, struct error *err)
+{
+    const struct change *c = &story->change;
+    const struct table *t = c->table;
+    uint64_t mask[LANE_MASK_WORDS] = {0};
+    struct value *nulls = absent_row(r->replay.s, t);
+    bool any = false;
+
+    for (uint16_t i = 0; i < t->column_count; i++) {
+        nulls[i].kind = VALUE_NULL;
+        if (t->columns[i].key || t->columns[i].not_null || c->row[i].kind == VALUE_ABSENT)
+            continue;
+        mask[i / 64] |= UINT64_C(1) << (i % 64);
+        any = true;
+    }
+    return !any || exact_send_net(r->replay.s, t, NET_UPDATE, mask, c->old, nulls, false, 0, err);
+}
+
+static bool clear_open(struct retry *r, struct error *err)
+{
+    if (!replay_open(&r->replay, err))
+        return false;
+    for (size_t i = 0; i < r->count; i++) {
+        const struct story *story = &r->stories[i];
+        if (!story->done && story->change.op == CHANGE_UPDATE && !clear_row(r, story, err))
+            return false;
+    }
+    return replay_close(&r->replay, err);
+}
+
+/* All of the open stories together, or none of them. */
+static bool break_cycle(struct retry *r, struct error *err)
+{
+    struct pg_sink *s = r->replay.s;
+    struct story *before = arena_copy(s->arena, r->stories, r->count * sizeof(*before));
+    size_t open = 1;
+
+    if (!pg_exec(&s->conn, "SAVEPOINT cf_cycle", err) || !clear_open(r, err))
+        return false;
+    if (!r->replay.failed && !try_while_some_succeed(r, &open, err))
+        return false;
+    if (open == 0)
+        return end_group(r, err) && pg_exec(&s->conn, "RELEASE SAVEPOINT cf_cycle", err);
+    memcpy(r->stories, before, r->count * sizeof(*before));
+    r->replay.has_group = false; /* it goes with the rollback */
+    r->replay.failed = false;
+    return pg_exec(&s->conn, "ROLLBACK TO SAVEPOINT cf_cycle; RELEASE SAVEPOINT cf_cycle", err);
+}
+
+static bool try_all(struct retry *r, struct error *err)
+{
+    size_t open, cycle = 0;
+
+    if (!try_while_some_succeed(r, &open, err) || !end_group(r, err))
+        return false;
+    for (size_t i = 0; i < r->count; i++)
+        cycle += !r->stories[i].done && strcmp(r->stories[i].why.code, "23505") == 0;
+    return cycle < 2 || break_cycle(r, err);
 }
 
 bool retry_run(struct pg_sink *s, const struct stored *stored, struct retry_result *results,
