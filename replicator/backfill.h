@@ -19,7 +19,6 @@ struct backfill_options {
     int64_t epoch;
     struct table **tables; /* those to copy: state INIT or BACKFILL; largest first is our business */
     uint32_t table_count;
-    bool binary;                 /* not looked at: each table's copy_binary decides for itself */
     _Atomic int64_t *rate_limit; /* bytes/s for all workers together, 0 none; may change at any time */
     _Atomic bool *cancel;        /* set by anyone: ends with ERROR_CANCELED within a second */
 };

@@ -18,6 +18,7 @@ struct prepare {
     struct pg_conn *source;
     struct pg_conn *target;
     int64_t epoch;
+    const _Atomic bool *cancel; /* long waits end with ERROR_CANCELED */
 };
 
 struct preparation {
@@ -39,8 +40,7 @@ MUST_CHECK bool prepare_history(const struct prepare *self, struct error *err);
  * text, `crossfade check` for the rest); later a table that no longer fits goes to TABLE_DRIFT with the
  * finding as its reason, and is kept. */
 MUST_CHECK bool prepare_tables(const struct prepare *self, struct preparation *out, struct error *err);
-/* Publication(s), made or completed where we may; then, for tables newly published, waits out older writers
- * (hazard 6). */
+/* Publication(s), made or completed where we may. */
 MUST_CHECK bool prepare_publication(const struct prepare *self, const struct preparation *p,
                                     struct error *err);
 /* Slot and fingerprint, made at the first start. */
@@ -50,6 +50,10 @@ MUST_CHECK bool prepare_slot(const struct prepare *self, struct preparation *p, 
 MUST_CHECK bool prepare_lanes(const struct prepare *self, struct preparation *p, struct error *err);
 /* Stored states and parked changes into `tables`. */
 MUST_CHECK bool prepare_states(const struct prepare *self, struct preparation *p, struct error *err);
+/* Before the first copy of a table that was published beside an existing slot, by us or by somebody else:
+ * waits out transactions that may have written to it before (hazard 6). A new slot waits for them by itself.
+ */
+MUST_CHECK bool prepare_writers(const struct prepare *self, const struct preparation *p, struct error *err);
 
 /* Counts what is parked and in quarantine anew. */
 MUST_CHECK bool prepare_waiting(const struct prepare *self, struct preparation *p, struct error *err);

@@ -4,6 +4,7 @@
  * `<publication>_insert` for those that have no replica identity: publishing their updates would make the
  * application's own UPDATE and DELETE fail (hazard 36).
  */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,9 +109,9 @@ static bool refused(const char *sql, struct error *err)
                           why.text, sql);
 }
 
-/* Makes or completes one publication. *changed: something was added. */
+/* Makes or completes one publication. */
 static bool complete(const struct prepare *self, const struct table_set *tables, const char *name,
-                     bool insert_only, bool *changed, struct error *err)
+                     bool insert_only, struct error *err)
 {
     char all[8];
     struct buffer names = {0};
@@ -131,7 +132,6 @@ static bool complete(const struct prepare *self, const struct table_set *tables,
     if (!exists)
         publish_options(self, insert_only, &sql);
     ok = pg_exec(self->source, buffer_text(&sql), err) || refused(buffer_text(&sql), err);
-    *changed = *changed || ok;
     if (ok)
         log_info(self->log, "publication %s: %u table(s) added", name, count);
 done:
@@ -158,6 +158,8 @@ static bool wait_out_writers(const struct prepare *self, struct error *err)
             return false;
         if (strcmp(still, "false") == 0)
             return true;
+        if (atomic_load(self->cancel))
+            return error_set(err, ERROR_CANCELED, "stopped");
         if (clock_ms() - told > 30000) {
             told = clock_ms();
             log_info(self->log,
@@ -171,11 +173,19 @@ static bool wait_out_writers(const struct prepare *self, struct error *err)
 bool prepare_publication(const struct prepare *self, const struct preparation *p, struct error *err)
 {
     char insert[80];
-    bool changed = false;
     insert_name(self->config, insert, sizeof(insert));
-    if (!complete(self, &p->tables, self->config->legacy_publication, false, &changed, err))
+    if (!complete(self, &p->tables, self->config->legacy_publication, false, err))
         return false;
-    if (has_insert_only(&p->tables) && !complete(self, &p->tables, insert, true, &changed, err))
+    if (has_insert_only(&p->tables) && !complete(self, &p->tables, insert, true, err))
         return false;
-    return !changed || p->first || wait_out_writers(self, err);
+    return true;
+}
+
+bool prepare_writers(const struct prepare *self, const struct preparation *p, struct error *err)
+{
+    for (uint32_t i = 0; i < p->tables.count && !p->first; i++) {
+        if (p->tables.tables[i]->state == TABLE_INIT)
+            return wait_out_writers(self, err);
+    }
+    return true;
 }

@@ -105,7 +105,8 @@ bool session_open(const struct session_options *options, struct session **out, s
                                      .log = options->log,
                                      .source = &self->source,
                                      .target = &self->target,
-                                     .epoch = options->lease.epoch};
+                                     .epoch = options->lease.epoch,
+                                     .cancel = options->cancel};
     return true;
 }
 
@@ -158,7 +159,8 @@ bool session_prepare(struct session *self, struct error *err)
     preparation_free(&self->p);
     if (!prepare_history(&self->prepare, err) || !prepare_tables(&self->prepare, &self->p, err) ||
         !prepare_publication(&self->prepare, &self->p, err) || !prepare_slot(&self->prepare, &self->p, err) ||
-        !prepare_states(&self->prepare, &self->p, err) || !prepare_lanes(&self->prepare, &self->p, err))
+        !prepare_states(&self->prepare, &self->p, err) || !prepare_writers(&self->prepare, &self->p, err) ||
+        !prepare_lanes(&self->prepare, &self->p, err))
         return false;
     if (!session_wishes_read(self, err) || !session_wishes_apply(self, err))
         return false;
@@ -219,12 +221,8 @@ static bool copy_tables(struct session *self, struct table **list, uint32_t coun
                                  .epoch = epoch,
                                  .tables = list,
                                  .table_count = count,
-                                 .binary = self->p.binary,
                                  .rate_limit = self->o.rate_limit,
                                  .cancel = self->o.cancel};
-    if (c->backfill_indexes == INDEXES_DEFER &&
-        !indexes_defer(&self->target, c->pipeline, epoch, list, count, err))
-        return false;
     if (!backfill_run(&o, err))
         return false;
     if (!indexes_restore(c, self->o.log, epoch, INDEXES_KEYS, list, count, c->backfill_workers,

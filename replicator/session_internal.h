@@ -50,6 +50,9 @@ MUST_CHECK bool session_stream_start(struct session *self, struct error *err);
 void session_stream_stop(struct session *self, bool drain);
 
 /* session_wishes.c */
+/* Something happened to the table that was not parked: `resume` alone would hide it. */
+MUST_CHECK bool session_needs_recopy_put(struct session *self, struct pg_conn *target,
+                                         const struct table *table, bool needs, struct error *err);
 MUST_CHECK bool session_wishes_read(struct session *self, struct error *err);
 /* Do the wishes read last ask for another state than the tables have? */
 bool session_wishes_differ(const struct session *self);

@@ -23,12 +23,18 @@ static bool report(struct session *self, const struct table *table, const char *
     return ok;
 }
 
-/* Capture saw a definition that no longer fits. */
-static bool capture_stopped(void *context, struct table *table, enum table_state state, const char *reason,
+/* Capture saw a definition that no longer fits, or something that can't be parked. */
+static bool capture_stopped(void *context, struct table *table, bool recopy, const char *reason,
                             struct error *err)
 {
-    (void)state;
-    return report(context, table, reason, err);
+    struct session *self = context;
+    bool ok = true;
+    if (recopy) {
+        pthread_mutex_lock(&self->report_mutex);
+        ok = session_needs_recopy_put(self, &self->report, table, true, err);
+        pthread_mutex_unlock(&self->report_mutex);
+    }
+    return ok && report(self, table, reason, err);
 }
 
 /* A lane refused a table. That its changes are parked is in the sink's transaction; the reason is for people,

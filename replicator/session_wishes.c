@@ -92,23 +92,66 @@ static bool back_to_work(struct session *self, struct table *t, const char *why,
            put_state(self, t, copied ? TABLE_CATCHUP : TABLE_BACKFILL, why, err);
 }
 
+static const char needs_recopy[] = "needs_recopy";
+
+static char *object_of(const struct table *t)
+{
+    struct buffer object = {0};
+    buffer_printf(&object, "table:%s", t->from);
+    return buffer_detach(&object);
+}
+
+bool session_needs_recopy_put(struct session *self, struct pg_conn *target, const struct table *t, bool needs,
+                              struct error *err)
+{
+    char *object = object_of(t);
+    bool ok = store_put(target, self->o.config->pipeline, self->o.lease.epoch, object, needs_recopy,
+                        needs ? "true" : "false", err);
+    free(object);
+    return ok;
+}
+
+static bool needs_recopy_get(struct session *self, const struct table *t, bool *needs, struct error *err)
+{
+    char *json = NULL;
+    char *object = object_of(t);
+    bool ok = store_get(&self->target, self->o.config->pipeline, object, needs_recopy, &json, err);
+    *needs = json && strcmp(json, "true") == 0;
+    free(object);
+    free(json);
+    return ok;
+}
+
+static bool resume(struct session *self, struct table *t, struct error *err)
+{
+    bool needs = false;
+    struct log_fields fields = {.table = t->from};
+    bool stopped = t->state == TABLE_DRIFT || t->state == TABLE_STOPPED;
+    if (!needs_recopy_get(self, t, &needs, err))
+        return false;
+    if (needs)
+        log_write(self->o.log, LOG_LEVEL_WARNING, &fields,
+                  "can't be resumed: what happened to it was not parked - crossfade recopy --table %s",
+                  t->from);
+    if (stopped && !needs && !back_to_work(self, t, "resumed, as asked", err))
+        return false;
+    return table_wish_done(self, t, "resume", err);
+}
+
 static bool apply_table(struct session *self, struct table *t, struct error *err)
 {
     bool paused = wish_paused(&self->wishes, t->group, t->from);
     if (wish_is_true(&self->wishes, "table", t->from, "recopy")) {
         if (!backfill_forget(&self->target, self->o.config->pipeline, self->o.lease.epoch, t, err) ||
+            !session_needs_recopy_put(self, &self->target, t, false, err) ||
             !put_state(self, t, TABLE_BACKFILL, "copied anew, as asked", err) ||
             !table_wish_done(self, t, "recopy", err))
             return false;
         self->p.forget[t->id] = 1;
         self->goal = (struct position){.kind = POSITION_NONE};
     }
-    if (wish_is_true(&self->wishes, "table", t->from, "resume")) {
-        bool stopped = t->state == TABLE_DRIFT || t->state == TABLE_STOPPED;
-        if ((stopped && !back_to_work(self, t, "resumed, as asked", err)) ||
-            !table_wish_done(self, t, "resume", err))
-            return false;
-    }
+    if (wish_is_true(&self->wishes, "table", t->from, "resume") && !resume(self, t, err))
+        return false;
     if (paused && streams(t))
         return put_state(self, t, TABLE_PAUSED, "paused, as asked", err);
     if (!paused && t->state == TABLE_PAUSED)

@@ -26,6 +26,7 @@ enum {
     ADVANCE_MS = 10000, /* … and at least so often while only other databases write */
     ADVANCE_BYTES = 16 << 20,
     TICK_MS = 500,
+    STALL_MS = 60000,
     LOOK_MS = 10 /* under load, the lanes are looked after this often */
 };
 
@@ -61,6 +62,8 @@ struct stream {
     int64_t last_event_ms;
     int64_t last_advance_ms;
     int64_t last_look_ms;
+    struct position stalled_at; /* where applying stood when it moved last */
+    int64_t stalled_since_ms;
 };
 
 /* The least durable row, confirmed to the source when it has grown. */
@@ -225,16 +228,17 @@ static bool on_drift(struct stream *self, const struct source_event *e, struct e
         return true;
     }
     struct lane *lane = self->lanes[e->table->lane];
-    if (table_is_parked(e->table))
+    enum table_state state = e->recopy ? TABLE_STOPPED : TABLE_DRIFT;
+    if (table_is_parked(e->table) && !e->recopy)
         return true;
     /* An open transaction's piece goes first: the state must change between two changes, not under the lane.
      */
     offer_piece(self, e->table->lane);
     if (!wait_lane(self, lane, lane_wait_idle, err))
         return false;
-    e->table->state = TABLE_DRIFT;
-    stats_reason(self->o.stats, e->table->id, TABLE_DRIFT, e->text);
-    return self->o.table_stopped(self->o.context, e->table, TABLE_DRIFT, e->text, err);
+    e->table->state = state;
+    stats_reason(self->o.stats, e->table->id, state, e->text);
+    return self->o.table_stopped(self->o.context, e->table, e->recopy, e->text, err);
 }
 
 static bool handle(struct stream *self, const struct source_event *e, struct error *err)
@@ -325,10 +329,30 @@ static void update_stats(struct stream *self)
     atomic_store(&self->o.stats->lag_ms, lag_ms > 0 ? lag_ms : 0);
 }
 
+/* Reading that advances while applying does not (hazard 1). */
+static void watch_for_stall(struct stream *self, int64_t now)
+{
+    struct position applied = position_lsn(self->o.stats->applied);
+    if (position_compare(applied, self->stalled_at) != 0 || position_compare(applied, self->routed) >= 0) {
+        self->stalled_at = applied;
+        self->stalled_since_ms = now;
+    } else if (now - self->stalled_since_ms >= STALL_MS) {
+        char text[POSITION_TEXT_SIZE];
+        struct log_fields fields = {.position = position_format(applied, text)};
+        self->stalled_since_ms = now;
+        log_write(self->o.log, LOG_LEVEL_WARNING, &fields,
+                  "nothing has been applied for %d s although more has been read - a long transaction, or a "
+                  "lock on the "
+                  "target? - see pg_locks there for application_name crossfade:%s:lane0 and on",
+                  STALL_MS / 1000, self->o.config->pipeline);
+    }
+}
+
 static bool look_after_lanes(struct stream *self, int64_t now, struct error *err)
 {
     confirm(self);
     update_stats(self);
+    watch_for_stall(self, now);
     maybe_advance(self, now);
     for (int i = 0; i < self->o.lane_count; i++) {
         if (!lane_ok(self->lanes[i], err))

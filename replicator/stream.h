@@ -28,9 +28,9 @@ struct stream_options {
     struct position *positions; /* of each lane's progress row */
     int lane_count;
     struct table_set *tables;
-    /* A table stops in the stream's own threads (drift seen by capture). Must store it durably; false: the
-     * stream ends. */
-    bool (*table_stopped)(void *context, struct table *table, enum table_state state, const char *reason,
+    /* A table stops in the stream's own threads (drift seen by capture); `recopy`: only a new copy mends it.
+     * Must store it durably; false: the stream ends. */
+    bool (*table_stopped)(void *context, struct table *table, bool recopy, const char *reason,
                           struct error *err);
     void (*changed)(void *context); /* any thread; must only wake */
     void *context;

@@ -22,7 +22,8 @@ struct source_event {
     struct transaction transaction; /* BEGIN, COMMIT */
     struct change change;           /* CHANGE: values are valid until the next call */
     struct table *table;            /* DRIFT */
-    char text[800];                 /* DRIFT: what differs, and the ALTER TABLE that would mend it */
+    bool recopy;    /* DRIFT: what happened can't be parked: only a new copy makes the table right again */
+    char text[800]; /* DRIFT: what differs, and the ALTER TABLE that would mend it */
     /* NOTHING: everything up to here has been handed out and no transaction is open; else POSITION_NONE */
     struct position position;
 };

@@ -186,6 +186,7 @@ static enum outcome emit_partition_truncated(const struct relation *r, struct so
 {
     out->kind = SOURCE_DRIFT;
     out->table = r->table;
+    out->recopy = true;
     snprintf(
         out->text, sizeof(out->text),
         "partition \"%.60s\".\"%.60s\" of %.130s was truncated on the source, the target can't tell its rows "
@@ -270,6 +271,7 @@ static enum outcome emit_relation(struct logical_source *self, struct source_eve
         return NO_EVENT;
     out->kind = SOURCE_DRIFT;
     out->table = r->table;
+    out->recopy = false;
     memcpy(out->text, r->drift, sizeof(r->drift));
     return EVENT;
 }
