@@ -20,7 +20,7 @@ class Faults:
 
     def once(self):
         name = self.rnd.choice(["kill", "kill", "freeze", "cut", "cut", "stall", "refuse", "crash_legacy", "crash_target", "restart_target",
-                                "redis", "flush", "terminate"])
+                                "crash_redis", "flush", "terminate"])
         getattr(self, name)()
         return name
 
@@ -69,13 +69,13 @@ class Faults:
     def restart_target(self):
         self.p.target.server.restart()
 
-    def redis(self):
-        self.redis_server.kill()
+    def crash_redis(self):
+        self.redis.kill()
         self.pause()
-        self.redis_server.start()
+        self.redis.start()
 
     def flush(self):
-        self.redis_server.client().flushall()
+        self.redis.client().flushall()
 
     def terminate(self):
         database = self.rnd.choice([self.p.legacy, self.p.target])
@@ -112,7 +112,6 @@ def test_faults(round_, servers, make_pipeline, make_redis, make_proxy):
     p.prepare()
     replicators = [p.start() for _ in range(rnd.choice([1, 1, 2]))]
     faults = Faults(p, replicators, proxies, redis, rnd)
-    faults.redis_server = redis
     done = []
     with Load(p.legacy, rows=1500, seed=seed, pause=0.002) as load:
         end = time.monotonic() + rnd.uniform(6, 10)
