@@ -4,6 +4,7 @@
  * new row, 3 has an old row); truncate group u32; xid u32; commit and end position (kind u8, high u16, low
  * u64 each); commit time i64; column count u16; per column: name length u16, name, source type oid u32, then
  * the new and the old value where the flags say so (kind u8; length u32 and bytes unless absent or NULL).
+ * Columns are the carried ones, then those that the table has no place for (struct extra_column).
  * Invariant: decode(encode(c)) is c for every change of an unchanged table.
  */
 #include "model/parked.h"
@@ -30,28 +31,76 @@ static void put_value(struct buffer *out, const struct value *v)
     }
 }
 
-static void put_column(const struct column *column, const struct value *row, const struct value *old,
-                       struct buffer *out)
+static void put_named(const char *name, uint32_t type_oid, const struct value *row, const struct value *old,
+                      struct buffer *out)
 {
-    size_t length = strlen(column->source);
+    size_t length = strlen(name);
 
     assert(length <= UINT16_MAX);
     buffer_put_u16(out, (uint16_t)length);
-    buffer_put(out, column->source, length);
-    buffer_put_u32(out, column->source_type.oid);
+    buffer_put(out, name, length);
+    buffer_put_u32(out, type_oid);
     if (row)
         put_value(out, row);
     if (old)
         put_value(out, old);
 }
 
-void parked_encode(const struct change *change, const struct transaction *transaction, struct buffer *out)
+static const struct extra_column *find_extra(const struct change *change, const char *name)
+{
+    for (uint16_t i = 0; i < change->extra_count; i++)
+        if (strcmp(change->extra[i].name, name) == 0)
+            return &change->extra[i];
+    return NULL;
+}
+
+static bool is_carried(const struct table *table, const char *name)
+{
+    for (uint16_t i = 0; i < table->column_count; i++)
+        if (strcmp(table->columns[i].source, name) == 0)
+            return true;
+    return false;
+}
+
+/* A column whose type has changed is written as what it is now: the table will know that type when the change
+ * is read back, or refuse it. */
+static void put_columns(const struct change *change, struct buffer *out)
 {
     const struct table *table = change->table;
+    static const struct value absent = {.kind = VALUE_ABSENT};
+
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        const struct column *column = &table->columns[i];
+        const struct extra_column *now = find_extra(change, column->source);
+        const struct value *row = change->row ? &change->row[i] : NULL;
+        if (now && row && row->kind == VALUE_ABSENT)
+            row = &now->value;
+        put_named(column->source, now ? now->type_oid : column->source_type.oid, row,
+                  change->old ? &change->old[i] : NULL, out);
+    }
+    for (uint16_t i = 0; i < change->extra_count; i++) {
+        const struct extra_column *extra = &change->extra[i];
+        if (!is_carried(table, extra->name))
+            put_named(extra->name, extra->type_oid, change->row ? &extra->value : NULL,
+                      change->old ? &absent : NULL, out);
+    }
+}
+
+static uint16_t count_columns(const struct change *change)
+{
+    uint16_t count = change->table->column_count;
+
+    for (uint16_t i = 0; i < change->extra_count; i++)
+        count = (uint16_t)(count + !is_carried(change->table, change->extra[i].name));
+    return count;
+}
+
+void parked_encode(const struct change *change, const struct transaction *transaction, struct buffer *out)
+{
     int flags = (change->truncate_restart ? FLAG_RESTART : 0) |
                 (change->truncate_cascade ? FLAG_CASCADE : 0) | (change->row ? FLAG_ROW : 0) |
                 (change->old ? FLAG_OLD : 0);
-    uint16_t count = change->row || change->old ? table->column_count : 0;
+    uint16_t count = change->row || change->old ? count_columns(change) : 0;
 
     buffer_put_u8(out, PARKED_VERSION);
     buffer_put_u8(out, (uint8_t)change->op);
@@ -63,9 +112,8 @@ void parked_encode(const struct change *change, const struct transaction *transa
     put_position(out, transaction->end);
     buffer_put_u64(out, (uint64_t)transaction->commit_time_us);
     buffer_put_u16(out, count);
-    for (uint16_t i = 0; i < count; i++)
-        put_column(&table->columns[i], change->row ? &change->row[i] : NULL,
-                   change->old ? &change->old[i] : NULL, out);
+    if (count)
+        put_columns(change, out);
 }
 
 /* Reads off the front; after the first shortage everything is zero and `ok` stays false. */
@@ -133,10 +181,18 @@ static uint16_t find_column(const struct table *table, struct slice name, uint16
     return table->column_count;
 }
 
+static bool is_ignored(const struct table *table, struct slice name)
+{
+    for (uint16_t i = 0; i < table->ignored_count; i++)
+        if (slice_equal(slice_of(table->ignored[i]), name))
+            return true;
+    return false;
+}
+
 static bool place_value(const struct table *table, uint16_t column, struct slice name, uint32_t type_oid,
                         struct value v, struct value *row, struct error *err)
 {
-    if (v.kind == VALUE_ABSENT)
+    if (v.kind == VALUE_ABSENT || is_ignored(table, name))
         return true;
     if (column == table->column_count)
         return error_set(err, ERROR_TABLE,
