@@ -190,10 +190,23 @@ def test_target_column_missing(pipeline):
 
 
 def test_type_that_cannot_hold(pipeline):
-    """A target column's type cannot hold the source's values: check says which"""
+    """A target column's type has no way to hold the source's values: check says which"""
+    simple(pipeline)
+    pipeline.target.execute("ALTER TABLE t ALTER n TYPE date USING NULL")
+    check_fails(pipeline, r"\bn\b", "integer", "date")
+
+
+def test_value_that_the_type_cannot_hold(pipeline):
+    """A text that the target's integer can't read: check warns, the copy stops that table with the server's words, mended it is copied"""
     simple(pipeline)
     pipeline.target.execute("ALTER TABLE t ALTER v TYPE int USING NULL")
-    check_fails(pipeline, r"\bv\b", "text", "integer")
+    code, findings = pipeline.check()
+    assert code == 0 and [f["level"] for f in findings if f["object"] == "public.t.v"] == ["warn"], findings
+    one_shot(pipeline, 1, "t", 'invalid input syntax for type integer: "v"')
+    pipeline.target.execute("ALTER TABLE t ALTER v TYPE text")
+    assert pipeline.crossfade("recopy", "--table", "t")[0] == 0
+    pipeline.move()
+    pipeline.assert_equal()
 
 
 def test_extra_not_null_column(pipeline):
