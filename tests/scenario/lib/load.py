@@ -106,6 +106,13 @@ class Load:
                     connection.close()
                 connection = None
                 time.sleep(0.05)
+            except psycopg2.DatabaseError as e:
+                # A link lost in the middle of a message comes as the bare class.
+                if not connection.closed:
+                    self.errors.append(repr(e))
+                    return
+                connection = None
+                time.sleep(0.05)
             except Exception as e:
                 self.errors.append(repr(e))
                 return
