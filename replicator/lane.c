@@ -13,6 +13,10 @@ enum owner { OWNER_CAPTURE, OWNER_OFFERED, OWNER_TAKEN };
 /* How often durability is asked for while commits of ours are not yet on the sink's disk. */
 enum { FLUSH_POLL_MS = 50, MAX_WAITING_FLUSH = 256 };
 
+/* Under load: a batch of so many transactions says that the next ones are worth gathering, up to so many
+ * changes, or so long after the batch before was taken. */
+enum { LOADED_TRANSACTIONS = 32, GATHER_CHANGES = 20000, GATHER_MS = 30 };
+
 /* A commit of ours that is not yet known to be durable. */
 struct waiting_flush {
     struct position position;
@@ -22,22 +26,26 @@ struct waiting_flush {
 struct lane {
     struct lane_options o;
     struct batch *slot[2];
-    int filling;           /* capture's index into slot */
-    bool offered_complete; /* capture's: was the batch offered last at a boundary of transactions? */
-    _Atomic int owner;     /* of slot[filling] */
-    _Atomic bool waiting;  /* the lane sleeps: whoever offers must signal */
+    int filling;            /* capture's index into slot */
+    bool offered_complete;  /* capture's: was the batch offered last at a boundary of transactions? */
+    _Atomic int owner;      /* of slot[filling] */
+    _Atomic size_t offered; /* changes in the batch offered last */
+    _Atomic size_t
+        wakes_at; /* the lane sleeps: who offers so many changes must signal; SIZE_MAX: it's awake */
     pthread_t thread;
     pthread_mutex_t mutex; /* everything below */
     pthread_cond_t cond;
     bool stop;
     bool drain;
     bool busy;
+    bool hurry; /* somebody waits for the lane: nothing is gathered */
     struct lane_view view;
     struct error err;
     struct waiting_flush flushes[MAX_WAITING_FLUSH];
     int flush_count;
     struct sink_counts *counts; /* lane's thread only */
     int taking;                 /* the same: index of the batch that is taken next */
+    int64_t gather_until_ms;    /* the same */
 };
 
 static void until(int64_t deadline_ms, struct timespec *out)
@@ -162,6 +170,28 @@ static void poll_flush(struct lane *self)
     self->o.changed(self->o.context);
 }
 
+/* Each batch has a price of its own (a round trip, a commit, a progress row), so while there is load a lane
+ * that is free before much has come leaves it to gather. Mutex held. */
+static bool gathers(const struct lane *self)
+{
+    return !self->hurry && !self->stop && clock_ms() < self->gather_until_ms;
+}
+
+static void note_taken(struct lane *self, const struct batch *batch)
+{
+    self->hurry = false;
+    self->busy = true;
+    self->gather_until_ms = batch->transaction_count >= LOADED_TRANSACTIONS ? clock_ms() + GATHER_MS : 0;
+    pthread_cond_broadcast(&self->cond);
+}
+
+/* Until when to sleep. Mutex held. */
+static int64_t wake_ms(const struct lane *self, bool gather, int64_t poll_at)
+{
+    int64_t until = self->flush_count ? poll_at : clock_ms() + 1000;
+    return gather && self->gather_until_ms < until ? self->gather_until_ms : until;
+}
+
 /* Sleeps until something is offered, durability should be asked for, or the end. */
 static struct batch *next_batch(struct lane *self, bool *ask_flush)
 {
@@ -170,19 +200,22 @@ static struct batch *next_batch(struct lane *self, bool *ask_flush)
     pthread_mutex_lock(&self->mutex);
     int64_t poll_at = clock_ms() + FLUSH_POLL_MS;
     while (!self->view.failed && !(self->stop && !self->drain)) {
-        atomic_store(&self->waiting, true);
-        batch = take(self);
+        bool gather = gathers(self);
+        atomic_store(&self->wakes_at, gather ? GATHER_CHANGES : 0);
+        if (!gather || atomic_load(&self->offered) >= GATHER_CHANGES)
+            batch = take(self);
         if (batch || self->stop)
             break;
-        if (!wait_cond(self, self->flush_count ? poll_at : clock_ms() + 1000) && self->flush_count) {
+        wait_cond(self, wake_ms(self, gather, poll_at));
+        if (self->flush_count && clock_ms() >= poll_at) {
             *ask_flush = true;
             break;
         }
     }
-    atomic_store(&self->waiting, false);
-    self->busy = batch != NULL;
+    atomic_store(&self->wakes_at, SIZE_MAX);
+    self->busy = false;
     if (batch)
-        pthread_cond_broadcast(&self->cond);
+        note_taken(self, batch);
     pthread_mutex_unlock(&self->mutex);
     return batch;
 }
@@ -211,6 +244,7 @@ struct lane *lane_start(const struct lane_options *options)
     self->counts = mem_alloc(options->table_count * sizeof(*self->counts));
     self->view.applied = options->position;
     self->view.durable = options->position;
+    atomic_init(&self->wakes_at, SIZE_MAX);
     pthread_mutex_init(&self->mutex, NULL);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
@@ -262,9 +296,11 @@ void lane_offer(struct lane *self)
     struct batch *b = self->slot[self->filling];
     if (b->count == 0 && b->end.kind == POSITION_NONE)
         return;
+    size_t count = b->count;
     self->offered_complete = b->complete;
-    atomic_store(&self->owner, OWNER_OFFERED);
-    if (atomic_load(&self->waiting)) {
+    atomic_store(&self->offered, count);
+    atomic_store(&self->owner, OWNER_OFFERED); /* from here on it may be the lane's */
+    if (count >= atomic_load(&self->wakes_at)) {
         pthread_mutex_lock(&self->mutex);
         pthread_cond_broadcast(&self->cond);
         pthread_mutex_unlock(&self->mutex);
@@ -279,10 +315,20 @@ bool lane_full(const struct lane *self)
     return b->count >= self->o.batch_changes || batch_memory(b) >= self->o.batch_memory;
 }
 
+/* What is offered is to be taken now. Mutex held. */
+static void hurry(struct lane *self)
+{
+    if (self->hurry || atomic_load(&self->owner) != OWNER_OFFERED)
+        return;
+    self->hurry = true;
+    pthread_cond_broadcast(&self->cond);
+}
+
 bool lane_wait_taken(struct lane *self, int64_t deadline_ms)
 {
     bool taken = true;
     pthread_mutex_lock(&self->mutex);
+    hurry(self);
     while (atomic_load(&self->owner) == OWNER_OFFERED && !self->view.failed) {
         if (!wait_cond(self, deadline_ms)) {
             taken = atomic_load(&self->owner) != OWNER_OFFERED;
@@ -303,6 +349,7 @@ bool lane_wait_idle(struct lane *self, int64_t deadline_ms)
 {
     bool idle = true;
     pthread_mutex_lock(&self->mutex);
+    hurry(self);
     while (is_busy(self) && !self->view.failed) {
         if (!wait_cond(self, deadline_ms)) {
             idle = !is_busy(self);
