@@ -2,7 +2,8 @@
  *
  * The plan of a stretch of changes. Each table collects its changes key by key in a segment until
  * something comes that has no net effect by key (a barrier): a key change, TRUNCATE, a table without a
- * usable key. Then the segment's sets are put out, then the barrier as it came.
+ * usable key (whose new rows collect like those with one, for they touch nothing that is there). Then the
+ * segment's sets are put out, then the barrier as it came.
  *
  * Why a segment's sets equal its changes (STREAMING). 1. Without key changes, each change touches the row of
  * one key and no other, so keys may be taken apart, and each key's changes keep their order in compact_merge.
@@ -179,6 +180,18 @@ static struct compact_key *key_for(struct planner *p, struct compact_segment *s,
     return compact_segment_key(s, (struct slice){p->key.data, p->key.length});
 }
 
+/* A whole new row of a table without a key: it touches no other row, so many may go together. */
+static bool is_append(const struct change *c)
+{
+    if (c->op != CHANGE_INSERT || c->table->key_count > 0 || c->table->column_count == 0)
+        return false;
+    for (uint16_t i = 0; i < c->table->column_count; i++) {
+        if (c->row[i].kind == VALUE_ABSENT)
+            return false;
+    }
+    return true;
+}
+
 static bool has_key(const struct table *t, const struct value *row)
 {
     for (uint16_t i = 0; i < t->key_count; i++) {
@@ -257,7 +270,9 @@ struct net_plan compact(const struct batch *batch, size_t first, size_t count, c
             i += take_truncate(&p, i, skip);
             continue;
         }
-        if (is_barrier(c)) {
+        if (is_append(c)) {
+            compact_append(segment_open(&p, c->table), c);
+        } else if (is_barrier(c)) {
             flush_table(&p, c->table);
             step_exact(&p, c);
         } else if (change_moves_key(c)) {

@@ -18,10 +18,10 @@
 enum net_op {
     NET_DELETE, /* by key */
     NET_UPDATE, /* by key, the columns of `mask` */
-    NET_INSERT, /* the row must not be there */
+    NET_INSERT, /* the row must not be there; without a key: one more row */
     NET_UPSERT, /* CONVERGE only: insert or overwrite, by key */
-    NET_EXACT   /* one change, as it came: key change, TRUNCATE, keyless, key not hashable. Those of one
-                   TRUNCATE   statement (truncate_group) are adjacent */
+    NET_EXACT   /* one change, as it came: key change, TRUNCATE, keyless update or delete, key not hashable.
+                   Those of one TRUNCATE statement (truncate_group) are adjacent */
 };
 
 /* One row of a set. `key` and `row` have table->column_count values (key: only key columns matter). */
@@ -38,7 +38,7 @@ struct net_step {
     enum net_op op;
     const uint64_t
         *mask; /* NET_UPDATE/INSERT/UPSERT: bit i = column i provided; (column_count+63)/64 words */
-    struct net_row *rows; /* sorted by key bytes (hazard 28) */
+    struct net_row *rows; /* sorted by key bytes (hazard 28); without a key in source order */
     size_t count;
     const struct change *exact; /* NET_EXACT */
 };

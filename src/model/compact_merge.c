@@ -91,8 +91,20 @@ struct compact_key *compact_segment_key(struct compact_segment *self, struct sli
     }
 }
 
+void compact_append(struct compact_segment *self, const struct change *c)
+{
+    if (self->appended_count == self->appended_capacity) {
+        self->appended_capacity = self->appended_capacity ? self->appended_capacity * 2 : 64;
+        self->appended = mem_grow(self->appended, self->appended_capacity, sizeof(struct change *));
+    }
+    self->appended[self->appended_count++] = c;
+}
+
 void compact_segment_clear(struct compact_segment *self)
 {
+    free(self->appended);
+    self->appended = NULL;
+    self->appended_count = self->appended_capacity = 0;
     for (int i = 1; i < COMPACT_BLOCKS; i++) {
         free(self->blocks[i]);
         self->blocks[i] = NULL;

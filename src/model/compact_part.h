@@ -53,7 +53,9 @@ struct compact_segment {
     struct compact_key *blocks[COMPACT_BLOCKS];
     uint32_t count;
     struct compact_slot *slots;
-    uint32_t slot_count;   /* a power of two, or 0 */
+    uint32_t slot_count;            /* a power of two, or 0 */
+    const struct change **appended; /* rows of a keyless table, in source order */
+    uint32_t appended_count, appended_capacity;
     struct net_step *sets; /* made by compact_sets */
     uint32_t set_count;
 };
@@ -66,6 +68,8 @@ static inline struct compact_key *compact_key_at(const struct compact_segment *s
 
 /* The key of these canonical bytes, new ones in state COMPACT_NEW. */
 struct compact_key *compact_segment_key(struct compact_segment *self, struct slice bytes);
+/* A keyless table's new row. */
+void compact_append(struct compact_segment *self, const struct change *c);
 /* No keys; keeps what a small segment needs, so that many barriers cost no memory. */
 void compact_segment_clear(struct compact_segment *self);
 void compact_segment_free(struct compact_segment *self); /* mem_alloc'ed; NULL is fine */

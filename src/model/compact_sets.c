@@ -130,6 +130,19 @@ static void exact_key(struct grouping *g, const struct compact_key *key)
     }
 }
 
+/* Rows without a key have nothing to be sorted by. */
+static void put_appended(struct grouping *g)
+{
+    const struct compact_segment *s = g->segment;
+    if (s->appended_count == 0)
+        return;
+    struct net_step *set = full_set(g, NET_INSERT);
+    set->rows = arena_alloc(s->arena, s->appended_count * sizeof(*set->rows));
+    for (uint32_t i = 0; i < s->appended_count; i++)
+        set->rows[set->count++] =
+            (struct net_row){.key = s->appended[i]->row, .row = s->appended[i]->row, .last = s->appended[i]};
+}
+
 void compact_sets(struct compact_segment *self)
 {
     struct grouping g = {.segment = self, .words = (self->table->column_count + 63u) / 64};
@@ -145,6 +158,7 @@ void compact_sets(struct compact_segment *self)
         if (items[i].key->state == COMPACT_EXACT)
             exact_key(&g, items[i].key);
     }
+    put_appended(&g);
     self->sets = arena_copy(self->arena, g.sets, g.count * sizeof(*g.sets));
     self->set_count = (uint32_t)g.count;
     free(items);

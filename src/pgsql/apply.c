@@ -95,6 +95,12 @@ static bool send_begin(struct apply *a, struct error *err)
 
 /* --- steps --- */
 
+/* Is the number of rows it touches known? */
+static bool is_expected(const struct net_step *step)
+{
+    return step->table->state != TABLE_CATCHUP && step->op != NET_UPSERT && step->table->key_count > 0;
+}
+
 static struct prepared_form set_form(const struct net_step *step, enum net_op op, bool expect,
                                      const uint64_t *text_mask)
 {
@@ -132,7 +138,7 @@ static bool send_rows_as_set(struct apply *a, const struct net_step *step, size_
 {
     const struct table *t = step->table;
     bool converge = t->state == TABLE_CATCHUP;
-    struct prepared_form form = set_form(step, step->op, !converge && step->op != NET_UPSERT, text_mask);
+    struct prepared_form form = set_form(step, step->op, is_expected(step), text_mask);
     struct prepared_form before = form;
 
     if (step->op == NET_UPSERT && !t->sink_key_arbiter)
@@ -158,8 +164,7 @@ static bool send_row(struct apply *a, const struct net_step *step, size_t at, ui
         return false;
     if (step->op == NET_UPDATE && converge && !exact_send_reread(s, t, r->key, true, tag, err))
         return false;
-    return exact_send_net(s, t, step->op, step->mask, r->key, r->row, !converge && step->op != NET_UPSERT,
-                          tag, err);
+    return exact_send_net(s, t, step->op, step->mask, r->key, r->row, is_expected(step), tag, err);
 }
 
 static bool send_net(struct apply *a, const struct net_step *step, uint32_t tag, struct error *err)

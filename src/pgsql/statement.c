@@ -248,7 +248,7 @@ void statement_net(const struct table *table, enum net_op op, const uint64_t *ma
                    bool set_based, bool expect, struct statement *out)
 {
     struct statement_part p;
-    assert(op != NET_EXACT && table->key_count > 0);
+    assert(op != NET_EXACT && (table->key_count > 0 || op == NET_INSERT));
     assert(!set_based || statement_can_set(table, op == NET_DELETE ? NULL : mask, text_mask));
     statement_part_start(&p, table, text_mask, set_based, out);
     out->checked = expect && is_countable(table, op, mask);

@@ -52,7 +52,8 @@ uint32_t statement_wire_oid(const struct column *column);
  * count); without table->sink_key_arbiter it raises 23505 instead. NET_UPSERT's arbiter is the key; without
  * sink_key_arbiter it only inserts what is not there: run the NET_UPDATE of the same mask before it. A
  * GENERATED ALWAYS identity column can't be set: where its value differs NET_UPDATE leaves the row, which
- * shows in the count (statement_exact can do it); NET_UPSERT puts the row in anew. */
+ * shows in the count (statement_exact can do it); NET_UPSERT puts the row in anew. A keyless table knows
+ * NET_INSERT alone. */
 void statement_net(const struct table *table, enum net_op op, const uint64_t *mask, const uint64_t *text_mask,
                    bool set_based, bool expect, struct statement *out);
 
