@@ -132,6 +132,14 @@ static void offer_piece(struct stream *self, int n)
     lane_offer(self->lanes[n]);
 }
 
+/* TRUNCATE of several tables is one statement: it is not cut in two. */
+static bool same_truncate(const struct batch *batch, const struct change *change)
+{
+    const struct change *last = batch->count ? &batch->changes[batch->count - 1] : NULL;
+    return last && last->op == CHANGE_TRUNCATE && change->op == CHANGE_TRUNCATE &&
+           last->truncate_group == change->truncate_group;
+}
+
 static bool on_change(struct stream *self, const struct change *change, struct error *err)
 {
     int n = change->table->lane;
@@ -140,7 +148,7 @@ static bool on_change(struct stream *self, const struct change *change, struct e
     if (position_compare(self->open.commit, self->o.positions[n]) < 0)
         return true;
     struct batch *batch = lane_filling(lane);
-    if (self->part[n] == PART_FILLING && lane_full(lane)) {
+    if (self->part[n] == PART_FILLING && lane_full(lane) && !same_truncate(batch, change)) {
         offer_piece(self, n);
         if (!wait_lane(self, lane, lane_wait_taken, err))
             return false;
