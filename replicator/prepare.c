@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "replicator/prepare.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "pgsql/sql.h"
 
 static bool read_catalogs(const struct prepare *self, struct pg_catalog *source, struct pg_catalog *sink,
                           struct error *err)
@@ -157,10 +159,41 @@ static bool mark_unfit(const struct prepare *self, struct preparation *p, struct
     return true;
 }
 
+/* A table that is not among ours this time, though it was: the stream goes on without it, so whatever happens
+ * to it now is missing when it comes back. */
+static bool mark_left_out(const struct prepare *self, const struct preparation *p, struct error *err)
+{
+    struct buffer names = {0};
+    char epoch[24];
+    const char **from = mem_alloc((p->tables.count + 1) * sizeof(*from));
+    for (uint32_t i = 0; i < p->tables.count; i++)
+        from[i] = p->tables.tables[i]->from;
+    sql_array(&names, from, p->tables.count);
+    snprintf(epoch, sizeof(epoch), "%lld", (long long)self->epoch);
+    const char *params[] = {self->config->pipeline, epoch, buffer_text(&names)};
+    bool ok = pg_exec_params(
+        self->target,
+        "WITH gone AS MATERIALIZED (SELECT object, substr(object, 7) AS name FROM crossfade.state"
+        "  WHERE pipeline = $1 AND key = 'state' AND left(object, 6) = 'table:'"
+        "    AND (value ->> 'state' <> 'init' OR EXISTS (SELECT FROM crossfade.chunk c"
+        "         WHERE c.pipeline = $1 AND c.table_name = substr(object, 7)))"
+        "    AND substr(object, 7) <> ALL ($3::text[]))"
+        " SELECT crossfade.state_put($1, $2, object, 'needs_recopy', 'true'),"
+        "        crossfade.state_put($1, $2, object, 'state', jsonb_build_object('state', 'stopped', "
+        "'reason',"
+        "          'it was left out for a while: changes are missing - crossfade recopy --table ' || name))"
+        "   FROM gone",
+        3, params, err);
+    free(from);
+    buffer_free(&names);
+    return ok;
+}
+
 bool prepare_states(const struct prepare *self, struct preparation *p, struct error *err)
 {
     return store_table_states_get(self->target, self->config->pipeline, &p->tables, p->reasons, err) &&
-           mark_unfit(self, p, err) && read_snapshots(self, p, err) && prepare_waiting(self, p, err);
+           mark_left_out(self, p, err) && mark_unfit(self, p, err) && read_snapshots(self, p, err) &&
+           prepare_waiting(self, p, err);
 }
 
 void preparation_free(struct preparation *self)

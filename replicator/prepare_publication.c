@@ -64,6 +64,34 @@ static PGresult *published(const struct prepare *self, const char *publication, 
     return r;
 }
 
+/* A table that was streamed, or is being copied, and is not in its publication: what was written to it
+ * meanwhile never comes, and nobody can say what that was. Stored before it is put back. */
+static bool note_hole(const struct prepare *self, const struct table *t, struct error *err)
+{
+    static const char sql[] =
+        "SELECT crossfade.state_put($1, $2, object, 'needs_recopy', 'true'),"
+        "       crossfade.state_put($1, $2, object, 'state', jsonb_build_object('state', 'stopped', 'reason',"
+        "         'it was not in its publication for a while: changes are missing - crossfade recopy --table "
+        "'"
+        "         || $3::text))"
+        "  FROM crossfade.state WHERE pipeline = $1 AND object = 'table:' || $3::text AND key = 'state'"
+        "   AND (value ->> 'state' <> 'init' OR EXISTS (SELECT FROM crossfade.chunk c"
+        "        WHERE c.pipeline = $1 AND c.table_name = $3))";
+    char epoch[24];
+    snprintf(epoch, sizeof(epoch), "%lld", (long long)self->epoch);
+    const char *params[] = {self->config->pipeline, epoch, t->from};
+    PGresult *r = pg_query(self->target, sql, 3, params, err);
+    if (!r)
+        return false;
+    struct log_fields fields = {.table = t->from};
+    if (PQntuples(r) > 0)
+        log_write(self->log, LOG_LEVEL_ERROR, &fields,
+                  "it is not in its publication any more: changes are missing - crossfade recopy --table %s",
+                  t->from);
+    PQclear(r);
+    return true;
+}
+
 /* The tables of `tables` that belong to that publication and are not in it, as SQL names; *count how many. */
 static bool missing_tables(const struct prepare *self, const struct table_set *tables,
                            const char *publication, bool insert_only, struct buffer *names, uint32_t *count,
@@ -73,23 +101,25 @@ static bool missing_tables(const struct prepare *self, const struct table_set *t
     if (!r)
         return false;
     *count = 0;
+    bool ok = true;
     unsigned char *seen = mem_alloc(tables->count);
     for (int i = 0; i < PQntuples(r); i++) {
         struct table *t = table_set_find(tables, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1));
         if (t)
             seen[t->id] = 1;
     }
-    for (uint32_t i = 0; i < tables->count; i++) {
+    for (uint32_t i = 0; i < tables->count && ok; i++) {
         const struct table *t = tables->tables[i];
         if (seen[i] || t->insert_only != insert_only)
             continue;
+        ok = note_hole(self, t, err);
         buffer_puts(names, (*count)++ ? ", " : "");
         buffer_puts(names, t->source_partitioned ? "" : "ONLY ");
         sql_qualified(names, t->from_schema, t->from_name);
     }
     free(seen);
     PQclear(r);
-    return true;
+    return ok;
 }
 
 static void publish_options(const struct prepare *self, bool insert_only, struct buffer *sql)

@@ -159,10 +159,10 @@ bool session_prepare(struct session *self, struct error *err)
     preparation_free(&self->p);
     if (!prepare_history(&self->prepare, err) || !prepare_tables(&self->prepare, &self->p, err) ||
         !prepare_publication(&self->prepare, &self->p, err) || !prepare_slot(&self->prepare, &self->p, err) ||
-        !prepare_states(&self->prepare, &self->p, err) || !prepare_writers(&self->prepare, &self->p, err) ||
-        !prepare_lanes(&self->prepare, &self->p, err))
+        !prepare_states(&self->prepare, &self->p, err) || !prepare_lanes(&self->prepare, &self->p, err))
         return false;
-    if (!session_wishes_read(self, err) || !session_wishes_apply(self, err))
+    if (!session_wishes_read(self, err) || !session_wishes_apply(self, err) ||
+        !prepare_writers(&self->prepare, &self->p, err))
         return false;
     publish(self);
     return self->goal.kind != POSITION_NONE || prepare_source_end(&self->source, &self->goal, err);
@@ -194,7 +194,8 @@ static enum session_next check_wishes(struct session *self, struct error *err)
     return session_wishes_differ(self) ? SESSION_AGAIN : SESSION_ON;
 }
 
-/* The tables to copy; *others: is anything else there that streams? */
+/* The tables to copy; *others: is anything there that streams already? Tables whose copy is done, or that are
+ * parked, can wait as the source's WAL does. */
 static struct table **to_copy(struct session *self, uint32_t *count, bool *others)
 {
     struct table **list = mem_alloc(self->p.tables.count * sizeof(struct table *));
@@ -202,10 +203,9 @@ static struct table **to_copy(struct session *self, uint32_t *count, bool *other
     *others = false;
     for (uint32_t i = 0; i < self->p.tables.count; i++) {
         struct table *t = self->p.tables.tables[i];
-        bool wanted = t->state == TABLE_INIT || t->state == TABLE_BACKFILL;
-        if (!wanted)
+        if (t->state == TABLE_STREAMING)
             *others = true;
-        else if (!wish_paused(&self->wishes, t->group, t->from))
+        else if (t->state == TABLE_INIT || t->state == TABLE_BACKFILL)
             list[(*count)++] = t;
     }
     return list;

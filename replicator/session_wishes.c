@@ -19,15 +19,16 @@ bool session_wishes_read(struct session *self, struct error *err)
     return true;
 }
 
-static bool streams(const struct table *t)
+/* Can it be paused? One that waits for its copy too: resumed, it is copied. */
+static bool works(const struct table *t)
 {
-    return t->state == TABLE_STREAMING || t->state == TABLE_CATCHUP;
+    return t->state != TABLE_PAUSED && t->state != TABLE_DRIFT && t->state != TABLE_STOPPED;
 }
 
 static bool table_differs(const struct session *self, const struct table *t)
 {
     bool paused = wish_paused(&self->wishes, t->group, t->from);
-    return (paused && streams(t)) || (!paused && t->state == TABLE_PAUSED) ||
+    return (paused && works(t)) || (!paused && t->state == TABLE_PAUSED) ||
            wish_is_true(&self->wishes, "table", t->from, "recopy") ||
            wish_is_true(&self->wishes, "table", t->from, "resume");
 }
@@ -89,7 +90,7 @@ static bool back_to_work(struct session *self, struct table *t, const char *why,
 {
     bool copied;
     return was_copied(self, t, &copied, err) &&
-           put_state(self, t, copied ? TABLE_CATCHUP : TABLE_BACKFILL, why, err);
+           put_state(self, t, copied ? TABLE_CATCHUP : TABLE_INIT, why, err);
 }
 
 static const char needs_recopy[] = "needs_recopy";
@@ -138,21 +139,30 @@ static bool resume(struct session *self, struct table *t, struct error *err)
     return table_wish_done(self, t, "resume", err);
 }
 
+/* One that was out of the publication may have writers from before it came back: as INIT it waits for them
+ * (prepare_writers). */
+static bool recopy(struct session *self, struct table *t, struct error *err)
+{
+    bool needs = false;
+    if (!backfill_forget(&self->target, self->o.config->pipeline, self->o.lease.epoch, t, err) ||
+        !needs_recopy_get(self, t, &needs, err) ||
+        !put_state(self, t, needs ? TABLE_INIT : TABLE_BACKFILL, "copied anew, as asked", err) ||
+        !session_needs_recopy_put(self, &self->target, t, false, err) ||
+        !table_wish_done(self, t, "recopy", err))
+        return false;
+    self->p.forget[t->id] = 1;
+    self->goal = (struct position){.kind = POSITION_NONE};
+    return true;
+}
+
 static bool apply_table(struct session *self, struct table *t, struct error *err)
 {
     bool paused = wish_paused(&self->wishes, t->group, t->from);
-    if (wish_is_true(&self->wishes, "table", t->from, "recopy")) {
-        if (!backfill_forget(&self->target, self->o.config->pipeline, self->o.lease.epoch, t, err) ||
-            !session_needs_recopy_put(self, &self->target, t, false, err) ||
-            !put_state(self, t, TABLE_BACKFILL, "copied anew, as asked", err) ||
-            !table_wish_done(self, t, "recopy", err))
-            return false;
-        self->p.forget[t->id] = 1;
-        self->goal = (struct position){.kind = POSITION_NONE};
-    }
+    if (wish_is_true(&self->wishes, "table", t->from, "recopy") && !recopy(self, t, err))
+        return false;
     if (wish_is_true(&self->wishes, "table", t->from, "resume") && !resume(self, t, err))
         return false;
-    if (paused && streams(t))
+    if (paused && works(t))
         return put_state(self, t, TABLE_PAUSED, "paused, as asked", err);
     if (!paused && t->state == TABLE_PAUSED)
         return back_to_work(self, t, "no longer paused", err);

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: PostgreSQL
+"""Attacks on the correctness core: situations that are legal, rare and were once got wrong. Each test's docstring tells
+the story."""
+import json
+import threading
+import time
+
+import pytest
+
+from lib.process import wait_for
+
+
+def start(pipeline, ddl, rows="", **kw):
+    pipeline.both(ddl)
+    if rows:
+        pipeline.legacy.psql(rows)
+    pipeline.prepare(**kw)
+    return pipeline.start(ready=True)
+
+
+def resume(pipeline, table):
+    code, out, err = pipeline.crossfade("resume", "--table", table)
+    assert code == 0, out + err
+
+
+def recopy(pipeline, table):
+    code, out, err = pipeline.crossfade("recopy", "--table", table)
+    assert code == 0, out + err
+
+
+def wait_state(r, table, state, deadline=40):
+    r.wait(lambda: r.table_state(table) == state, deadline, f"{table} is {state}")
+
+
+def test_values_of_a_new_column_that_came_while_parked(pipeline):
+    """A column is added on the source and set in rows that were there before: those UPDATEs wait while the table has
+    drifted, and what they said of the new column must not be forgotten when the table rejoins"""
+    r = start(pipeline, "CREATE TABLE t (id int PRIMARY KEY, v text);", "INSERT INTO t SELECT i, 'v' FROM generate_series(1, 20) i")
+    pipeline.legacy.psql("ALTER TABLE t ADD COLUMN extra int; UPDATE t SET extra = id WHERE id <= 5; INSERT INTO t VALUES (100, 'n', 7);")
+    wait_state(r, "public.t", "drift")
+    r.wait(lambda: r.tables()["public.t"]["parked"] == 6, 20, "six changes are parked")
+    pipeline.on(pipeline.target, "ALTER TABLE t ADD COLUMN extra int")
+    resume(pipeline, "public.t")
+    wait_state(r, "public.t", "streaming")
+    pipeline.wait_equal(r)
+
+
+def test_table_left_out_of_the_config_for_a_while(pipeline):
+    """A table is taken out of the config, the stream goes on without it, then it is put back: what it missed is neither
+    parked nor applied, so it must not claim to be streaming with a hole in it"""
+    pipeline.config["tables"] = ["public.a", "public.b"]
+    r = start(pipeline, "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY);",
+              "INSERT INTO a SELECT generate_series(1, 10); INSERT INTO b SELECT generate_series(1, 10);")
+    r.stop()
+    pipeline.config["tables"] = ["public.a"]
+    r = pipeline.start(ready=True)
+    pipeline.legacy.psql("INSERT INTO a VALUES (11); INSERT INTO b VALUES (11);")
+    pipeline.wait_equal(r, only=["a"])
+    r.stop()
+    pipeline.config["tables"] = ["public.a", "public.b"]
+    r = pipeline.start(ready=True)
+    pipeline.legacy.psql("INSERT INTO a VALUES (12); INSERT INTO b VALUES (12);")
+    pipeline.wait_equal(r, only=["a"])
+    state = r.tables()["public.b"]
+    assert state["state"] == "stopped" and "recopy" in state["reason"], state
+    recopy(pipeline, "public.b")
+    wait_state(r, "public.b", "streaming")
+    pipeline.wait_equal(r)
+
+
+def test_table_left_the_publication_for_a_while(pipeline):
+    """Somebody takes a table out of the publication, rows are written, the replicator starts anew and could put it back
+    by itself: the rows written in between never come, so that must not happen silently"""
+    pipeline.both("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY);")
+    pipeline.prepare(publish="TABLE a, b")
+    pipeline.legacy.execute("GRANT app_owner TO crossfade_source; GRANT CREATE ON DATABASE " + pipeline.legacy.name + " TO crossfade_source")
+    pipeline.legacy.execute(f"ALTER PUBLICATION crossfade_{pipeline.name} OWNER TO crossfade_source")
+    r = pipeline.start(ready=True)
+    r.stop()
+    pipeline.legacy.psql(f"ALTER PUBLICATION crossfade_{pipeline.name} DROP TABLE b; INSERT INTO a VALUES (1); INSERT INTO b VALUES (1);")
+    r = pipeline.start(ready=True)
+    pipeline.legacy.psql("INSERT INTO a VALUES (2); INSERT INTO b VALUES (2);")
+    pipeline.wait_equal(r, only=["a"])
+    state = r.tables()["public.b"]
+    assert state["state"] == "stopped" and "recopy" in state["reason"], state
+    recopy(pipeline, "public.b")
+    wait_state(r, "public.b", "streaming")
+    pipeline.wait_equal(r)
+
+
+def test_killed_while_older_writers_are_waited_out(pipeline):
+    """A table joins the publication while a writer is open; the replicator waits for it, is killed and starts again: the
+    publication has not changed this time, and still the writer has to be waited for"""
+    pipeline.both("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY);")
+    pipeline.prepare(publish="TABLE a")
+    pipeline.legacy.execute("GRANT app_owner TO crossfade_source; GRANT CREATE ON DATABASE " + pipeline.legacy.name + " TO crossfade_source")
+    pipeline.legacy.execute(f"ALTER PUBLICATION crossfade_{pipeline.name} OWNER TO crossfade_source")
+    pipeline.config["tables"] = ["public.a"]
+    r = pipeline.start(ready=True)
+    r.stop()
+    writer = pipeline.legacy.connect()
+    writer.autocommit = False
+    writer.cursor().execute("INSERT INTO b SELECT generate_series(1, 10)")
+    pipeline.config["tables"] = ["public.a", "public.b"]
+    r = pipeline.start()
+    r.wait_log("waiting for transactions", 20)
+    r.kill9()
+    r = pipeline.start()
+    r.wait_log("waiting for transactions", 20)
+    assert r.stop()[1] < 5
+    r = pipeline.start()
+    time.sleep(2)
+    writer.commit()
+    writer.close()
+    r.wait_ready()
+    pipeline.wait_equal(r)
+
+
+def test_paused_before_its_copy_then_resumed(pipeline):
+    """A table is paused before it was ever copied; resumed while the others stream, it is copied then"""
+    pipeline.both("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY);")
+    pipeline.legacy.psql("INSERT INTO a SELECT generate_series(1, 10); INSERT INTO b SELECT generate_series(1, 10);")
+    pipeline.prepare()
+    code, out, err = pipeline.crossfade("pause", "--table", "public.b")
+    assert code == 0, out + err
+    r = pipeline.start(ready=True)
+    pipeline.legacy.psql("INSERT INTO a VALUES (11); INSERT INTO b VALUES (11);")
+    pipeline.wait_equal(r, only=["a"])
+    assert pipeline.target.one("SELECT count(*) FROM b") == 0
+    resume(pipeline, "public.b")
+    wait_state(r, "public.b", "streaming")
+    pipeline.wait_equal(r)
+
+
+def test_truncate_of_two_tables_at_the_border_of_a_batch(pipeline):
+    """TRUNCATE parent, child is one statement or refused: it must not be cut in two where a batch is full"""
+    pipeline.config["stream"] = {"batch_changes": 100}
+    r = start(pipeline, "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p);")
+    for n in range(97, 103):
+        pipeline.legacy.psql(f"BEGIN; INSERT INTO p SELECT generate_series(1, {n}); TRUNCATE p, c; INSERT INTO p VALUES ({n}); COMMIT; DELETE FROM p;")
+    pipeline.legacy.psql("INSERT INTO p VALUES (1)")
+    pipeline.wait_equal(r)
+    assert all(t["state"] == "streaming" for t in r.tables().values()), r.tables()
