@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * In slices: up to 1,000 keys of one table are read from the source in one statement, and written to the
- * target in one fenced transaction that also takes them off the list. A key without a row at the source is
- * deleted. All values travel as text. Nothing here needs an order: each key is brought to what the source
- * held at one moment, and the stream passes that moment afterwards.
+ * In slices: up to 1,000 keys of one table, fewer where rows are large (those that come here mostly are:
+ * their large values were not brought), are read from the source in one statement, and written to the target
+ * in one fenced transaction that also takes them off the list. A key without a row at the source is deleted.
+ * All values travel as text. Nothing here needs an order: each key is brought to what the source held at one
+ * moment, and the stream passes that moment afterwards.
  */
 #include "replicator/reread.h"
 
@@ -18,7 +19,7 @@
 #include "pgsql/statement.h"
 #include "replicator/key_order.h"
 
-enum { SLICE = 1000 };
+enum { SLICE_FIRST = 8, SLICE_MAX = 1000, SLICE_BYTES = 4 << 20 };
 
 struct slice_of_keys {
     PGresult *listed; /* column 0: the key as text[] */
@@ -33,6 +34,7 @@ struct reread {
     const char *pipeline;
     char epoch[24];
     const struct table *table;
+    size_t slice; /* how many keys are read next */
 };
 
 static void free_slice(struct slice_of_keys *s)
@@ -50,7 +52,7 @@ static void free_slice(struct slice_of_keys *s)
 static bool read_list(struct reread *r, struct slice_of_keys *s, struct error *err)
 {
     char limit[16];
-    snprintf(limit, sizeof(limit), "%d", SLICE);
+    snprintf(limit, sizeof(limit), "%zu", r->slice);
     const char *params[] = {r->pipeline, r->table->from, limit};
     s->listed = pg_query(r->target,
                          "SELECT key FROM crossfade.reread WHERE pipeline = $1 AND table_name = $2"
@@ -214,6 +216,18 @@ static bool set_path(struct pg_conn *conn, const char *command, const char *path
     return ok;
 }
 
+/* The next slice is twice as long, or as much shorter as this one was too large. */
+static void size_next(struct reread *r, const struct slice_of_keys *s)
+{
+    size_t bytes = 0;
+    for (int row = 0; row < PQntuples(s->rows); row++)
+        for (int column = 1; column < PQnfields(s->rows); column++)
+            bytes += (size_t)PQgetlength(s->rows, row, column);
+    size_t fits = bytes > 0 ? r->slice * SLICE_BYTES / bytes : SLICE_MAX;
+    r->slice = fits < 2 * r->slice ? fits : 2 * r->slice;
+    r->slice = r->slice < 1 ? 1 : r->slice > SLICE_MAX ? SLICE_MAX : r->slice;
+}
+
 static bool run_slice(struct reread *r, const char *sink_path, int *count, struct error *err)
 {
     struct slice_of_keys s = {0};
@@ -223,6 +237,7 @@ static bool run_slice(struct reread *r, const char *sink_path, int *count, struc
     if (ok && s.count) {
         ok = read_rows(r, &s, err) && pg_exec(r->target, "BEGIN", err);
         if (ok) {
+            size_next(r, &s);
             ok = (!sink_path || set_path(r->target, "SET LOCAL", sink_path, err)) &&
                  write_slice(r, &s, err) && pg_exec(r->target, "COMMIT", err);
             bool back = ok || pg_exec(r->target, "ROLLBACK", &ignored);
@@ -237,6 +252,7 @@ static bool run_table(struct reread *r, uint64_t *count, struct error *err)
 {
     char *source_path = NULL, *sink_path = NULL;
     int n = 0;
+    r->slice = SLICE_FIRST;
     bool ok = key_order_path(r->source, r->table, false, &source_path, err) &&
               key_order_path(r->target, r->table, true, &sink_path, err) &&
               (!source_path || set_path(r->source, "SET", source_path, err));

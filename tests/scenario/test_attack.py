@@ -141,3 +141,74 @@ def test_truncate_of_two_tables_at_the_border_of_a_batch(pipeline):
     pipeline.legacy.psql("INSERT INTO p VALUES (1)")
     pipeline.wait_equal(r)
     assert all(t["state"] == "streaming" for t in r.tables().values()), r.tables()
+
+
+def test_stopped_while_the_target_is_locked(pipeline):
+    """Somebody holds a lock on a table of the target, the lane waits for it: SIGTERM ends the service within 5 s, and
+    nothing is lost"""
+    r = start(pipeline, "CREATE TABLE t (id int PRIMARY KEY, v text);")
+    c = pipeline.target.connect()
+    c.autocommit = False
+    c.cursor().execute("LOCK TABLE t IN EXCLUSIVE MODE")
+    pipeline.legacy.psql("INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 200000) i; INSERT INTO t VALUES (0, 'later');")
+    wait_for(lambda: pipeline.target.one("SELECT count(*) FROM pg_locks WHERE NOT granted"), 20, "the lane waits")
+    code, seconds = r.stop()
+    assert code == 0 and seconds < 5
+    c.rollback()
+    c.close()
+    r = pipeline.start(ready=True)
+    pipeline.wait_equal(r)
+
+
+def test_killed_between_the_copy_and_its_keys(pipeline):
+    """Killed when every row is copied and no key's index is back yet: the next start makes them before it catches up"""
+    r = start(pipeline, "CREATE TABLE t (id int PRIMARY KEY, v text UNIQUE);", "INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, 1000) i")
+    r.stop()
+    pipeline.target.psql(f"""
+        UPDATE crossfade.state SET value = '{{"state": "catchup"}}' WHERE object = 'table:public.t' AND key = 'state';
+        INSERT INTO crossfade.saved_ddl (pipeline, table_name, kind, name, ddl, drop_ddl, position) VALUES
+          ('{pipeline.name}', 'public.t', 'index', 't_pkey', 'CREATE UNIQUE INDEX t_pkey ON public.t USING btree (id)', '', 0),
+          ('{pipeline.name}', 'public.t', 'constraint', 't_pkey', 'ALTER TABLE public.t ADD CONSTRAINT t_pkey PRIMARY KEY USING INDEX t_pkey', '', 0);
+        ALTER TABLE t DROP CONSTRAINT t_pkey;""")
+    pipeline.legacy.psql("UPDATE t SET v = 'w' || id; INSERT INTO t VALUES (2000, 'n'); DELETE FROM t WHERE id < 10; UPDATE t SET id = -id WHERE id < 20;")
+    r = pipeline.start(ready=True)
+    wait_state(r, "public.t", "streaming")
+    pipeline.wait_equal(r)
+    assert pipeline.target.one("SELECT count(*) FROM pg_index WHERE indrelid = 't'::regclass AND indisprimary") == 1
+
+
+def test_recopy_of_a_table_that_still_does_not_fit(pipeline):
+    """A drifted table is to be copied anew though the target still lacks the column: nothing is emptied for nothing, and
+    once the column is there it is copied"""
+    r = start(pipeline, "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE o (id int PRIMARY KEY);", "INSERT INTO t SELECT i, 'v' FROM generate_series(1, 20) i")
+    pipeline.legacy.psql("ALTER TABLE t ADD COLUMN extra int; UPDATE t SET extra = id WHERE id <= 5; INSERT INTO t VALUES (100, 'n', 7);")
+    wait_state(r, "public.t", "drift")
+    recopy(pipeline, "public.t")
+    pipeline.legacy.execute("INSERT INTO o VALUES (1)")
+    time.sleep(3)
+    r.wait(lambda: pipeline.target.one("SELECT count(*) FROM o") == 1, 30, "the other table goes on")
+    assert r.table_state("public.t") in ("drift", "stopped"), r.tables()["public.t"]
+    pipeline.on(pipeline.target, "ALTER TABLE t ADD COLUMN extra int")
+    recopy(pipeline, "public.t")
+    wait_state(r, "public.t", "streaming")
+    pipeline.wait_equal(r)
+
+
+def test_rows_read_again_stay_within_the_memory_limit(pipeline):
+    """A thousand rows of a megabyte each are on the re-read list: they are not all held at once"""
+    pipeline.config["memory_limit"] = "32MB"
+    pipeline.both("CREATE TABLE t (id int PRIMARY KEY, n int, v text); ALTER TABLE t ALTER v SET STORAGE EXTERNAL;")
+    pipeline.prepare()
+    r = pipeline.start(ready=True)
+    pipeline.legacy.execute("INSERT INTO t SELECT i, 0, repeat('x', 1000000) FROM generate_series(1, 200) i")
+    pipeline.wait_applied(r)
+    r.stop()
+    pipeline.target.execute("DELETE FROM t")
+    pipeline.target.execute("UPDATE crossfade.state SET value = '{\"state\": \"catchup\"}' WHERE object = 'table:public.t' AND key = 'state'")
+    pipeline.legacy.execute("UPDATE t SET n = 1")
+    r = pipeline.start(ready=True)
+    wait_state(r, "public.t", "streaming")
+    pipeline.wait_equal(r)
+    with open(f"/proc/{r.process.pid}/status") as f:
+        peak = next(int(line.split()[1]) for line in f if line.startswith("VmHWM")) // 1024
+    assert peak < 100, f"{peak} MB"
