@@ -198,8 +198,8 @@ static bool add_head(const struct config *config, struct pg_conn *target, cJSON 
     cJSON_AddBoolToObject(out, "paused", wish_is_true(&wishes, "pipeline", NULL, "paused"));
     wish_list_free(&wishes);
     cJSON *redis = redis_mirror(config);
-    cJSON_AddBoolToObject(out, "degraded",
-                          !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(redis, "reachable")));
+    bool reachable = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(redis, "reachable"));
+    cJSON_AddBoolToObject(out, "degraded", config->redis_url && !reachable);
     cJSON_Delete(redis);
     cJSON_AddStringToObject(out, "epoch", epoch_text);
     return true;
