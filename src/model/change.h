@@ -34,10 +34,10 @@ enum old_row { OLD_NONE, OLD_KEY, OLD_FULL };
 
 struct transaction {
     uint32_t xid;
-    struct position end; /* end of the commit: where to resume after it */
+    struct position end;    /* end of the commit: where to resume after it */
     struct position commit; /* where the commit record begins; known from the first row on */
     int64_t commit_time_us; /* wall clock of the source, microseconds since 1970 UTC */
-    bool own; /* applied by ourselves from the other side: dropped (rule 7) */
+    bool own;               /* applied by ourselves from the other side: dropped (rule 7) */
 };
 
 /* A source column that the table has no place for: it was added, renamed or re-typed since the mapping was
@@ -53,12 +53,12 @@ struct change {
     struct table *table;
     enum change_op op;
     enum old_row old_kind;
-    bool truncate_restart; /* RESTART IDENTITY */
-    bool truncate_cascade; /* the source said CASCADE; the published list is complete, we never cascade */
+    bool truncate_restart;   /* RESTART IDENTITY */
+    bool truncate_cascade;   /* the source said CASCADE; the published list is complete, we never cascade */
     uint32_t truncate_group; /* changes of one TRUNCATE statement have the same number, not 0 */
-    uint32_t transaction;  /* index into the batch's transactions */
-    struct value *row;     /* column_count values: the new row (INSERT, UPDATE), else NULL */
-    struct value *old;     /* column_count values: old key or old row, else NULL */
+    uint32_t transaction;    /* index into the batch's transactions */
+    struct value *row;       /* column_count values: the new row (INSERT, UPDATE), else NULL */
+    struct value *old;       /* column_count values: old key or old row, else NULL */
     const struct extra_column *extra; /* of the new row; whoever copies a change copies these too */
     uint16_t extra_count;
 };

@@ -18,10 +18,10 @@ struct sink_counts {
 };
 
 struct sink_result {
-    struct position applied;  /* of the last commit in the sink; unchanged by an incomplete batch */
-    uint64_t flush_needed;    /* sink's own log position after that commit */
-    uint64_t flushed;         /* how far the sink's log was durable when asked, in the same terms */
-    bool replayed;            /* the set-based form failed and the batch was replayed exactly */
+    struct position applied;   /* of the last commit in the sink; unchanged by an incomplete batch */
+    uint64_t flush_needed;     /* sink's own log position after that commit */
+    uint64_t flushed;          /* how far the sink's log was durable when asked, in the same terms */
+    bool replayed;             /* the set-based form failed and the batch was replayed exactly */
     struct error why_replayed; /* kind ERROR_NONE if not */
 };
 
@@ -30,8 +30,8 @@ struct sink;
 struct sink_ops {
     /* Applies it and moves the progress row, in one sink transaction (left open if !batch->complete).
      * `counts` has one element per table id. A table that must stop (ERROR_TABLE) is reported through
-     * sink_events, not by failing. False: ERROR_RETRY / ERROR_FENCED / ERROR_FATAL; the transaction is gone and
-     * the sink is only to be freed; the batch may be applied again from its start elsewhere. */
+     * sink_events, not by failing. False: ERROR_RETRY / ERROR_FENCED / ERROR_FATAL; the transaction is gone
+     * and the sink is only to be freed; the batch may be applied again from its start elsewhere. */
     bool (*apply)(struct sink *self, const struct batch *batch, struct sink_counts *counts,
                   struct sink_result *out, struct error *err);
     /* How far is the sink's log durable now? */

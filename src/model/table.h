@@ -15,7 +15,7 @@ enum table_state {
     TABLE_BACKFILL,
     TABLE_CATCHUP,
     TABLE_STREAMING,
-    TABLE_DRIFT,  /* its source definition no longer fits; changes are parked */
+    TABLE_DRIFT,   /* its source definition no longer fits; changes are parked */
     TABLE_STOPPED, /* refused for its data or by policy, or paused with --table/--group; changes are parked */
     TABLE_PAUSED
 };
@@ -27,12 +27,12 @@ enum table_identity { IDENTITY_DEFAULT, IDENTITY_INDEX, IDENTITY_FULL, IDENTITY_
  * pg_catalog.int4, public.mood, pg_catalog."bit". */
 struct type {
     uint32_t oid;
-    int32_t modifier;  /* atttypmod, -1 if none */
-    char *name;        /* quoted, schema-qualified, without modifier: safe to paste behind `::` */
-    char *display;     /* format_type(): for people and DDL */
-    char kind;         /* pg_type.typtype: b c d e r m p */
-    char category;     /* pg_type.typcategory: A is array */
-    uint32_t base_oid; /* of a domain: its base type, else oid */
+    int32_t modifier;     /* atttypmod, -1 if none */
+    char *name;           /* quoted, schema-qualified, without modifier: safe to paste behind `::` */
+    char *display;        /* format_type(): for people and DDL */
+    char kind;            /* pg_type.typtype: b c d e r m p */
+    char category;        /* pg_type.typcategory: A is array */
+    uint32_t base_oid;    /* of a domain: its base type, else oid */
     uint32_t element_oid; /* of an array: its element type, else 0 */
 };
 
@@ -40,12 +40,12 @@ struct column {
     char *source; /* plain name, not quoted */
     char *sink;
     struct type source_type;
-    struct type sink_type; /* of a domain, `name` is its base type's: a cast to the domain would cut silently what is
-                              too long, an assignment refuses it */
-    bool key;            /* part of the key */
-    bool key_bytewise;   /* equal values have equal bytes in the wire format, so keys can be hashed */
-    bool key_numeric;    /* numeric: equal but for the display scale (1.0, 1.00) */
-    bool not_null;       /* on the sink */
+    struct type sink_type; /* of a domain, `name` is its base type's: a cast to the domain would cut silently
+                              what is too long, an assignment refuses it */
+    bool key;              /* part of the key */
+    bool key_bytewise;     /* equal values have equal bytes in the wire format, so keys can be hashed */
+    bool key_numeric;      /* numeric: equal but for the display scale (1.0, 1.00) */
+    bool not_null;         /* on the sink */
     bool sink_identity_always; /* GENERATED ALWAYS AS IDENTITY: INSERT needs OVERRIDING SYSTEM VALUE */
     /* How a value travels to the sink as an array element: the parameter's element type, and whether
      * the SQL has to cast it to sink_type. Set by the sink's driver. */
@@ -74,16 +74,18 @@ struct table {
     bool key_hashable; /* every key column is bytewise or numeric */
     enum table_identity identity;
 
-    bool insert_only; /* no replica identity: published by <publication>_insert; updates and deletes don't come */
+    bool insert_only; /* no replica identity: published by <publication>_insert; updates and deletes don't
+                         come */
     bool copy_binary; /* every carried column has the same binary format on both sides: COPY BINARY is safe */
-    bool source_partitioned; /* read through the root; else read FROM ONLY: inheritance children come by themselves */
-    bool sink_shared;        /* several source tables end in this sink table: TRUNCATE of one can't be carried */
+    bool source_partitioned; /* read through the root; else read FROM ONLY: inheritance children come by
+                                themselves */
+    bool sink_shared; /* several source tables end in this sink table: TRUNCATE of one can't be carried */
     bool sink_partitioned;
-    bool sink_has_arrays;     /* some carried column is an array: unnest would flatten it */
-    bool sink_key_arbiter;    /* the sink has a non-deferrable unique index on exactly the key */
-    bool sink_extra_columns;  /* the sink has columns that are not carried */
-    int rank;                 /* foreign-key depth: parents before children */
-    int lane;                 /* which lane carries it */
+    bool sink_has_arrays;    /* some carried column is an array: unnest would flatten it */
+    bool sink_key_arbiter;   /* the sink has a non-deferrable unique index on exactly the key */
+    bool sink_extra_columns; /* the sink has columns that are not carried */
+    int rank;                /* foreign-key depth: parents before children */
+    int lane;                /* which lane carries it */
     enum table_state state;
     int64_t source_rows; /* estimate, -1 unknown */
     int64_t source_bytes;

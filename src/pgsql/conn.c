@@ -328,8 +328,8 @@ PGresult *pg_query(struct pg_conn *self, const char *sql, int nparams, const cha
                    struct error *err)
 {
     /* A walsender session speaks the simple protocol only. */
-    PGresult *r = nparams ? PQexecParams(self->pg, sql, nparams, NULL, params, NULL, NULL, 0)
-                          : PQexec(self->pg, sql);
+    PGresult *r =
+        nparams ? PQexecParams(self->pg, sql, nparams, NULL, params, NULL, NULL, 0) : PQexec(self->pg, sql);
     if (PQresultStatus(r) == PGRES_TUPLES_OK)
         return r;
     if (PQresultStatus(r) == PGRES_COMMAND_OK)
