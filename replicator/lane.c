@@ -88,6 +88,7 @@ static void add_counts(struct lane *self)
         t->missing += c->missing;
         t->existing += c->existing;
         t->parked += c->parked;
+        stats->reread += c->reread;
         t->quarantined += c->quarantined;
         *c = (struct sink_counts){0};
     }

@@ -320,22 +320,52 @@ static bool meet(struct session *self, struct error *err)
     return true;
 }
 
+/* Works the re-read list off, in a meet that is left to the caller. *past: what the stream has to pass then.
+ */
+static bool reread(struct session *self, uint64_t *count, struct position *past, struct error *err)
+{
+    uint64_t seen = self->o.stats->reread;
+    *count = 0;
+    if (!meet(self, err) || !reread_run(&self->source, &self->target, self->o.config->pipeline,
+                                        self->o.lease.epoch, &self->p.tables, count, past, err))
+        return false;
+    self->looked_at_reread = true;
+    self->reread_seen = seen;
+    if (*count)
+        log_info(self->o.log, "%llu row(s) read again from the legacy side", (unsigned long long)*count);
+    return true;
+}
+
 static enum session_next catch_up(struct session *self, struct error *err)
 {
     struct position past = self->goal;
     for (;;) {
-        uint64_t count = 0;
+        uint64_t count;
         enum session_next next = pass(self, past, err);
         if (next != SESSION_ON)
             return next;
-        if (!meet(self, err) || !reread_run(&self->source, &self->target, self->o.config->pipeline,
-                                            self->o.lease.epoch, &self->p.tables, &count, &past, err))
+        if (!reread(self, &count, &past, err))
             return SESSION_FAILED;
         if (count == 0)
             return SESSION_ON;
-        log_info(self->o.log, "%llu row(s) read again from the legacy side", (unsigned long long)count);
         stream_release(self->stream);
     }
+}
+
+/* While streaming: a change that brought too little for a row that was missing in the sink put its key there.
+ */
+static bool reread_if_any(struct session *self, struct error *err)
+{
+    uint64_t count;
+    struct position past;
+    if (self->looked_at_reread && self->reread_seen == self->o.stats->reread)
+        return true;
+    if (!reread(self, &count, &past, err))
+        return false;
+    stream_release(self->stream);
+    if (count && position_compare(self->goal, past) < 0)
+        self->goal = past;
+    return true;
 }
 
 enum session_next session_catch_up(struct session *self, struct error *err)
@@ -349,6 +379,21 @@ enum session_next session_catch_up(struct session *self, struct error *err)
     return catch_up(self, err);
 }
 
+/* With the state goes the snapshot of a keyless table's copy: xids come round again, and it must not be asked
+ * then. */
+static bool store_streaming(struct session *self, const struct table *t, struct error *err)
+{
+    const char *params[] = {self->o.config->pipeline, t->from};
+    return pg_exec(&self->target, "BEGIN", err) &&
+           store_table_state_put(&self->target, self->o.config->pipeline, self->o.lease.epoch, t, NULL,
+                                 err) &&
+           pg_exec_params(&self->target,
+                          "UPDATE crossfade.chunk SET snapshot = NULL WHERE pipeline = $1 AND table_name = $2"
+                          " AND snapshot IS NOT NULL",
+                          2, params, err) &&
+           pg_exec(&self->target, "COMMIT", err);
+}
+
 static bool finish_tables(struct session *self, struct error *err)
 {
     for (uint32_t i = 0; i < self->p.tables.count; i++) {
@@ -358,8 +403,7 @@ static bool finish_tables(struct session *self, struct error *err)
         t->state = TABLE_STREAMING;
         free(t->copied_snapshot);
         t->copied_snapshot = NULL;
-        if (!store_table_state_put(&self->target, self->o.config->pipeline, self->o.lease.epoch, t, NULL,
-                                   err))
+        if (!store_streaming(self, t, err))
             return false;
         stats_reason(self->o.stats, t->id, TABLE_STREAMING, "");
     }
@@ -387,6 +431,8 @@ enum session_next session_follow(struct session *self, bool until_end, struct er
         enum session_next next = check_wishes(self, err);
         if (next != SESSION_ON)
             return next;
+        if (!reread_if_any(self, err))
+            return SESSION_FAILED;
         if (until_end && position_compare(stream_look(self->stream).confirmed, self->goal) >= 0)
             return SESSION_DONE;
         if (!session_wait(self, until_end ? 20 : WAIT_MS, err))

@@ -24,7 +24,9 @@ struct session {
     struct stream *stream; /* NULL: none runs */
     struct position goal;  /* the source's end as read after the last copy, or at the start */
     bool paused;
-    bool keys_restored; /* nothing that catching up needs is left in crossfade.saved_ddl */
+    bool looked_at_reread; /* the list was worked off once since the stream began */
+    uint64_t reread_seen;  /* … when so many keys had been put on it */
+    bool keys_restored;    /* nothing that catching up needs is left in crossfade.saved_ddl */
     unsigned wishes_seen;
     struct wish_list wishes;
 

@@ -171,4 +171,5 @@ void session_stream_stop(struct session *self, bool drain)
 {
     stream_free(self->stream, drain);
     self->stream = NULL;
+    self->looked_at_reread = false;
 }

@@ -80,6 +80,7 @@ struct stats {
     _Atomic int64_t slot_limit_seconds;          /* -1: no limit */
     _Atomic uint64_t errors[ERROR_CANCELED + 1]; /* by enum error_kind */
     _Atomic uint64_t transactions, batches, replays;
+    _Atomic uint64_t reread; /* keys put on the re-read list by this process */
     struct stats_histogram batch_rows;
     struct stats_histogram batch_us;
     char last_error[1300]; /* mutex */
