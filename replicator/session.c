@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "replicator/session.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -395,23 +394,6 @@ static bool store_streaming(struct session *self, const struct table *t, struct 
            pg_exec(&self->target, "COMMIT", err);
 }
 
-/* What the snapshot sees is behind us. Kept, it would be compared with transaction ids that have wrapped
- * around when the table is paused and resumed in some months. */
-static bool forget_snapshot(struct session *self, struct table *t, struct error *err)
-{
-    char epoch[24];
-    snprintf(epoch, sizeof(epoch), "%lld", (long long)self->o.lease.epoch);
-    const char *params[] = {self->o.config->pipeline, epoch, t->from};
-    bool held = t->copied_snapshot != NULL;
-    free(t->copied_snapshot);
-    t->copied_snapshot = NULL;
-    return !held || pg_exec_params(&self->target,
-                                   "WITH fenced AS MATERIALIZED (SELECT crossfade.fence($1, $2::int8))"
-                                   " UPDATE crossfade.chunk SET snapshot = NULL FROM fenced"
-                                   " WHERE pipeline = $1 AND table_name = $3",
-                                   3, params, err);
-}
-
 static bool finish_tables(struct session *self, struct error *err)
 {
     for (uint32_t i = 0; i < self->p.tables.count; i++) {
@@ -419,7 +401,9 @@ static bool finish_tables(struct session *self, struct error *err)
         if (t->state != TABLE_CATCHUP)
             continue;
         t->state = TABLE_STREAMING;
-        if (!forget_snapshot(self, t, err) || !store_streaming(self, t, err))
+        free(t->copied_snapshot);
+        t->copied_snapshot = NULL;
+        if (!store_streaming(self, t, err))
             return false;
         stats_reason(self->o.stats, t->id, TABLE_STREAMING, "");
     }
