@@ -60,7 +60,7 @@ static void print_head(const cJSON *json, FILE *out)
             cJSON_IsNull(get(json, "role")) ? "not running" : show(json, "role", b), phase ? ", " : "",
             phase ? show(json, "phase", c) : "", show(json, "epoch", d),
             cJSON_IsTrue(get(json, "paused")) ? ", paused" : "",
-            cJSON_IsTrue(get(json, "degraded")) ? ", degraded: Redis can't be reached" : "");
+            cJSON_IsTrue(get(json, "degraded")) ? ", degraded: the mirror in Redis is stale" : "");
     const cJSON *streams = get(json, "streams");
     for (const cJSON *s = streams ? streams->child : NULL; s; s = s->next)
         fprintf(out, "stream %s: applied %s, confirmed %s, lag %s bytes, %s ms\n", show(s, "name", a),

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "replicator/report.h"
 #include "state/mirror.h"
@@ -49,7 +50,8 @@ static void again_later(struct redis_mirror *self)
     self->retry_ms = self->retry_ms ? self->retry_ms * 2 : RETRY_FIRST_MS;
     if (self->retry_ms > RETRY_MAX_MS)
         self->retry_ms = RETRY_MAX_MS;
-    struct timeval tv = to_timeval(self->retry_ms);
+    unsigned seed = (unsigned)clock_us();
+    struct timeval tv = to_timeval(self->retry_ms / 2 + (int)(rand_r(&seed) % (self->retry_ms / 2 + 1)));
     evtimer_add(self->retry, &tv);
 }
 
@@ -108,6 +110,20 @@ static void collect(struct redis_mirror *self, struct mirror *m)
     stats_unlock(stats);
 }
 
+/* The mirror's epoch is above ours although the lease is ours: it was written under another target, or this
+ * one was restored. Only a person can know that no other replicator writes there. */
+static void refused(struct redis_mirror *self)
+{
+    char why[256];
+    char key[64];
+    snprintf(
+        why, sizeof(why),
+        "holds a higher epoch of this pipeline than ours, %lld - if the target was made anew or restored: "
+        "DEL %s",
+        (long long)self->o.stats->epoch, mirror_key(self->o.config->pipeline, "epoch", key));
+    degraded(self, why);
+}
+
 static void on_answer(redisAsyncContext *redis, void *answer, void *context)
 {
     struct redis_mirror *self = context;
@@ -120,6 +136,10 @@ static void on_answer(redisAsyncContext *redis, void *answer, void *context)
         return;
     if (reply->type == REDIS_REPLY_ERROR) {
         degraded(self, reply->str);
+        return;
+    }
+    if (reply->type == REDIS_REPLY_INTEGER && reply->integer == 0) {
+        refused(self);
         return;
     }
     if (!self->o.stats->redis_ok && self->told[0])

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: PostgreSQL
 """Names and shapes that break careless SQL."""
+import re
+
 from psycopg2 import sql
 
 SCHEMAS = ["public", 'Weird "Schema".x', "select"]
@@ -41,7 +43,10 @@ def test_names(pipeline):
         cur.execute(sql.SQL("TRUNCATE {}").format(made[0][0]))
     c.close()
     pipeline.wait_equal(r)
-    r.http("/metrics")
+    shown = {m for line in r.metrics() for m in re.findall(r'table="((?:[^"\\]|\\.)*)"', line)}
+    escaped = {n.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") for n in NAMES}
+    assert {f"public.{n}" for n in escaped} <= shown, shown
+    assert {f"public.{n}" for n in NAMES} <= set(r.tables())
 
 
 def test_names_as_listed_in_the_config(pipeline):

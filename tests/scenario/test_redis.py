@@ -146,6 +146,21 @@ def test_another_type_at_our_key(pipeline, make_redis):
     mirrored(pipeline, r, redis)
 
 
+def test_a_higher_epoch(pipeline, make_redis):
+    """Redis holds a higher epoch than ours (of a target that was made anew): degraded, said what to do, and replication goes on"""
+    redis = make_redis().start()
+    key = f"crossfade:{pipeline.name}:epoch"
+    redis.client().set(key, "1000")
+    r = start(pipeline, redis)
+    degraded(r)
+    still_moves(pipeline, r)
+    r.wait_log(f"DEL {key}", 10)
+    assert redis.client().hgetall(f"crossfade:{pipeline.name}:flags") == {}, "written below its epoch"
+    redis.client().delete(key)
+    degraded(r, False, 60)
+    mirrored(pipeline, r, redis)
+
+
 def test_frozen(pipeline, make_redis):
     """Redis answers no more (stopped, link up): nothing waits for it"""
     redis = make_redis().start()
