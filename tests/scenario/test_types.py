@@ -91,6 +91,16 @@ def test_every_type(pipeline):
     pipeline.legacy.psql("BEGIN;" + "".join(f"DELETE FROM {n};" for n, _, _ in tables()) + fill(0) + fill(1000) + "COMMIT;")
     r = pipeline.start(ready=True)
     pipeline.wait_equal(r, 90)
+    # and by way of what is parked
+    assert pipeline.crossfade("pause", "--group", "default")[0] == 0
+    r.wait(lambda: all(t["state"] == "paused" for t in r.tables().values()), 30, "all are paused")
+    pipeline.legacy.psql("".join(f"UPDATE {n} a SET v = (SELECT v FROM {n} b WHERE b.id = 1000 + (a.id + 1) % {len(v) + 1}) WHERE id < 1000; UPDATE {n} SET n = 2 WHERE id > 1000;"
+                                 f"UPDATE {n} SET id = id + 5000 WHERE id > 1000; DELETE FROM {n} WHERE id = 0;\n" for n, _, v in tables()))
+    pipeline.wait_applied(r, 90)
+    assert all(t["parked"] > 0 for t in r.tables().values())
+    assert pipeline.crossfade("resume", "--group", "default")[0] == 0
+    r.wait(lambda: all(t["state"] == "streaming" for t in r.tables().values()), 60, "all stream again")
+    pipeline.wait_equal(r, 90)
     assert all(t["quarantined"] == 0 for t in r.tables().values())
 
 
