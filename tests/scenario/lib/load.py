@@ -108,9 +108,10 @@ class Load:
                 time.sleep(0.05)
             except psycopg2.DatabaseError as e:
                 # A link lost in the middle of a message comes as the bare class.
-                if not connection.closed:
+                if type(e) is not psycopg2.DatabaseError:
                     self.errors.append(repr(e))
                     return
+                connection.close()
                 connection = None
                 time.sleep(0.05)
             except Exception as e:
