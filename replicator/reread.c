@@ -34,7 +34,9 @@ struct reread {
     const char *pipeline;
     char epoch[24];
     const struct table *table;
-    size_t slice; /* how many keys are read next */
+    size_t slice;  /* how many keys are read next */
+    char *after;   /* the last key that was refused, as text[]: the list goes on behind it */
+    char *refusal; /* why; the first of the table's */
 };
 
 static void free_slice(struct slice_of_keys *s)
@@ -53,11 +55,11 @@ static bool read_list(struct reread *r, struct slice_of_keys *s, struct error *e
 {
     char limit[16];
     snprintf(limit, sizeof(limit), "%zu", r->slice);
-    const char *params[] = {r->pipeline, r->table->from, limit};
+    const char *params[] = {r->pipeline, r->table->from, limit, r->after};
     s->listed = pg_query(r->target,
                          "SELECT key FROM crossfade.reread WHERE pipeline = $1 AND table_name = $2"
-                         " ORDER BY key LIMIT $3::int8",
-                         3, params, err);
+                         " AND ($4::text[] IS NULL OR key > $4::text[]) ORDER BY key LIMIT $3::int8",
+                         4, params, err);
     if (!s->listed)
         return false;
     int n = PQntuples(s->listed);
@@ -228,20 +230,55 @@ static void size_next(struct reread *r, const struct slice_of_keys *s)
     r->slice = r->slice < 1 ? 1 : r->slice > SLICE_MAX ? SLICE_MAX : r->slice;
 }
 
-static bool run_slice(struct reread *r, const char *sink_path, int *count, struct error *err)
+static bool do_slice(struct reread *r, const char *sink_path, struct slice_of_keys *s, struct error *err)
+{
+    struct error ignored;
+    if (!read_rows(r, s, err) || !pg_exec(r->target, "BEGIN", err))
+        return false;
+    bool ok = (!sink_path || set_path(r->target, "SET LOCAL", sink_path, err)) && write_slice(r, s, err) &&
+              pg_exec(r->target, "COMMIT", err);
+    bool back = ok || pg_exec(r->target, "ROLLBACK", &ignored);
+    (void)back; /* a lost link has rolled back by itself */
+    return ok;
+}
+
+/* Is it one table's trouble, or everybody's? */
+static bool is_own(const struct error *err)
+{
+    return err->kind == ERROR_DATA || err->kind == ERROR_TABLE || err->kind == ERROR_REFUSED;
+}
+
+/* A refused slice is tried again key by key; a refused key is left where it is. */
+static void refused(struct reread *r, const struct slice_of_keys *s, const struct error *why)
+{
+    r->slice = 1;
+    if (s->count > 1)
+        return;
+    free(r->after);
+    r->after = mem_strdup(PQgetvalue(s->listed, 0, 0));
+    if (!r->refusal)
+        r->refusal = mem_strdup(why->text);
+}
+
+/* *listed: how many keys it was about, *done: how many are off the list now. */
+static bool run_slice(struct reread *r, const char *sink_path, int *listed, uint64_t *done, struct error *err)
 {
     struct slice_of_keys s = {0};
-    struct error ignored;
     bool ok = read_list(r, &s, err);
-    *count = s.count;
+    if (!ok && is_own(err)) {
+        r->refusal = r->refusal ? r->refusal : mem_strdup(err->text);
+        free_slice(&s);
+        ok = true;
+    }
+    *listed = s.count;
     if (ok && s.count) {
-        ok = read_rows(r, &s, err) && pg_exec(r->target, "BEGIN", err);
+        ok = do_slice(r, sink_path, &s, err);
         if (ok) {
+            *done += (uint64_t)s.count;
             size_next(r, &s);
-            ok = (!sink_path || set_path(r->target, "SET LOCAL", sink_path, err)) &&
-                 write_slice(r, &s, err) && pg_exec(r->target, "COMMIT", err);
-            bool back = ok || pg_exec(r->target, "ROLLBACK", &ignored);
-            (void)back; /* a lost link has rolled back by itself */
+        } else if (is_own(err)) {
+            refused(r, &s, err);
+            ok = true;
         }
     }
     free_slice(&s);
@@ -256,13 +293,32 @@ static bool run_table(struct reread *r, uint64_t *count, struct error *err)
     bool ok = key_order_path(r->source, r->table, false, &source_path, err) &&
               key_order_path(r->target, r->table, true, &sink_path, err) &&
               (!source_path || set_path(r->source, "SET", source_path, err));
-    while (ok && (ok = run_slice(r, sink_path, &n, err)) && n > 0)
-        *count += (uint64_t)n;
+    while (ok && (ok = run_slice(r, sink_path, &n, count, err)) && n > 0)
+        continue;
     if (ok && source_path)
         ok = set_path(r->source, "SET", NULL, err);
     free(source_path);
     free(sink_path);
+    free(r->after);
+    r->after = NULL;
     return ok || error_prefix(err, "re-reading %s", r->table->from);
+}
+
+/* What a table's refusal means to the caller. */
+static bool hand_over(struct reread *r, char **refusals, bool *any, struct error *err)
+{
+    if (!r->refusal)
+        return true;
+    *any = true;
+    if (refusals) {
+        free(refusals[r->table->id]);
+        refusals[r->table->id] = r->refusal;
+    } else {
+        error_set(err, ERROR_TABLE, "re-reading %s: %s", r->table->from, r->refusal);
+        free(r->refusal);
+    }
+    r->refusal = NULL;
+    return refusals != NULL;
 }
 
 /* Where the source's WAL ends now: whatever a statement of ours has seen is before that. The insert position
@@ -299,7 +355,8 @@ static bool set_role(struct pg_conn *target, const char *role, struct error *err
 }
 
 bool reread_run(struct pg_conn *source, struct pg_conn *target, const char *pipeline, int64_t epoch,
-                const struct table_set *tables, uint64_t *count, struct position *past, struct error *err)
+                const struct table_set *tables, char **refusals, uint64_t *count, struct position *past,
+                struct error *err)
 {
     struct reread r = {.source = source, .target = target, .pipeline = pipeline};
     const char *params[] = {pipeline};
@@ -310,13 +367,16 @@ bool reread_run(struct pg_conn *source, struct pg_conn *target, const char *pipe
                  params, err);
     if (!listed)
         return false;
+    bool refused_some = false;
     bool any = PQntuples(listed) > 0, ok = !any || set_role(target, "replica", err);
     for (int i = 0; i < PQntuples(listed) && ok; i++) {
         r.table = table_set_named(tables, PQgetvalue(listed, i, 0));
         if (r.table && r.table->key_count && !table_is_parked(r.table))
-            ok = run_table(&r, count, err);
+            ok = run_table(&r, count, err) && hand_over(&r, refusals, &refused_some, err);
+        free(r.refusal);
+        r.refusal = NULL;
     }
     PQclear(listed);
     ok = ok && (!any || set_role(target, "DEFAULT", err));
-    return ok && (*count == 0 || read_end(source, past, err));
+    return ok && ((*count == 0 && !refused_some) || read_end(source, past, err));
 }

@@ -11,10 +11,13 @@
 #include "model/table.h"
 #include "pgsql/conn.h"
 
-/* Works the list off for all tables (lanes idle). *count: how many keys were done. If any, *past is the
- * source's current WAL position read after the last row: catchup lasts until the stream has passed it. */
+/* Works the list off for all tables (lanes idle). *count: how many keys were done. If any was done or
+ * refused, *past is the source's current WAL position read after the last row: catchup lasts until the stream
+ * has passed it. A row that is refused stays on the list, and refusals[table id] says why (malloc'ed; the
+ * array is the caller's); it may only be too new for the rows around it. Without the array a refusal is a
+ * failure. */
 MUST_CHECK bool reread_run(struct pg_conn *source, struct pg_conn *target, const char *pipeline,
-                           int64_t epoch, const struct table_set *tables, uint64_t *count,
+                           int64_t epoch, const struct table_set *tables, char **refusals, uint64_t *count,
                            struct position *past, struct error *err);
 
 #endif

@@ -26,7 +26,10 @@ struct session {
     bool paused;
     bool looked_at_reread; /* the list was worked off once since the stream began */
     uint64_t reread_seen;  /* … when so many keys had been put on it */
-    bool keys_restored;    /* nothing that catching up needs is left in crossfade.saved_ddl */
+    int reread_refusals; /* so often in a row a row of it was refused; tried again when the stream has passed
+                            … */
+    struct position reread_past;
+    bool keys_restored; /* nothing that catching up needs is left in crossfade.saved_ddl */
     unsigned wishes_seen;
     struct wish_list wishes;
 

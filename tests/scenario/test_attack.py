@@ -226,3 +226,27 @@ def test_keyless_table_forgets_its_snapshot(pipeline):
     resume(pipeline, "public.t")
     wait_state(r, "public.t", "streaming")
     pipeline.wait_equal(r)
+
+
+def test_row_read_again_that_the_target_refuses(pipeline):
+    """A row was refused and its quarantined INSERT skipped; the application changes it without its large value, so it has to
+    be read again, and the target refuses it once more: that table stops, the others go on"""
+    pipeline.both("CREATE TABLE t (id int PRIMARY KEY, n int, v text); ALTER TABLE t ALTER v SET STORAGE EXTERNAL; CREATE TABLE o (id int PRIMARY KEY);")
+    pipeline.on(pipeline.target, "ALTER TABLE t ADD CONSTRAINT small CHECK (n < 100)")
+    pipeline.prepare()
+    r = pipeline.start(ready=True)
+    pipeline.legacy.execute("INSERT INTO t SELECT i, CASE WHEN i = 3 THEN 200 ELSE i END, repeat('x', 10000) FROM generate_series(1, 5) i")
+    r.wait(lambda: r.tables()["public.t"]["quarantined"] == 1, 20, "the row is in quarantine")
+    number = pipeline.target.one("SELECT id FROM crossfade.quarantine")
+    assert pipeline.crossfade("quarantine", "skip", str(number))[0] == 0
+    r.wait(lambda: pipeline.target.one("SELECT count(*) FROM crossfade.quarantine") == 0, 20, "skipped")
+    pipeline.legacy.execute("UPDATE t SET n = n + 1 WHERE id = 3")
+    wait_state(r, "public.t", "stopped")
+    assert "small" in r.tables()["public.t"]["reason"], r.tables()["public.t"]
+    pipeline.legacy.execute("INSERT INTO o VALUES (1)")
+    pipeline.wait_equal(r, only=["o"])
+    pipeline.on(pipeline.target, "ALTER TABLE t DROP CONSTRAINT small")
+    pipeline.legacy.execute("UPDATE t SET n = 7 WHERE id = 4; DELETE FROM t WHERE id = 5")
+    resume(pipeline, "public.t")
+    wait_state(r, "public.t", "streaming")
+    pipeline.wait_equal(r)

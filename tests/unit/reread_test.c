@@ -14,7 +14,7 @@ static uint64_t reread(struct live *l, struct position *past)
 {
     struct error err = {0};
     uint64_t count = 0;
-    if (!reread_run(&l->source, &l->sink, "demo", l->epoch, &l->pairing.tables, &count, past, &err))
+    if (!reread_run(&l->source, &l->sink, "demo", l->epoch, &l->pairing.tables, NULL, &count, past, &err))
         fail_msg("%s", err.text);
     return count;
 }
@@ -100,7 +100,8 @@ static void a_lost_lease_fences_it(void **state)
     live_sink(l, "INSERT INTO crossfade.reread VALUES ('demo', 'public.t', '{1}'); UPDATE crossfade.lease "
                  "SET epoch = 9");
     pair_streaming(l);
-    assert_false(reread_run(&l->source, &l->sink, "demo", l->epoch, &l->pairing.tables, &count, &past, &err));
+    assert_false(
+        reread_run(&l->source, &l->sink, "demo", l->epoch, &l->pairing.tables, NULL, &count, &past, &err));
     assert_int_equal(err.kind, ERROR_FENCED);
     assert_string_equal(live_ask(&l->sink, "SELECT count(*) FROM public.t"), "0");
     assert_string_equal(live_ask(&l->sink, "SELECT count(*) FROM crossfade.reread"), "1");
