@@ -55,6 +55,7 @@ def test_target_version(pgbin, server_of, legacy_server, make_pipeline, redis_se
     if server.version < 120000:
         p = make_pipeline(legacy_server, server, redis_server)
         p.both("CREATE TABLE t (id int PRIMARY KEY);")
+        p.roles()
         code, out, err = p.crossfade("check")
         assert code in (1, 3) and "12" in out + err, (code, out, err)
         return
