@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -155,6 +156,22 @@ static void on_stop_limit(evutil_socket_t fd, short what, void *context)
     _exit(0);
 }
 
+static void on_hard_limit(int number)
+{
+    (void)number;
+    _exit(0);
+}
+
+/* Ends the process also where this thread itself is held up: a frozen server answers not even a request to
+ * cancel. */
+static void set_hard_limit(void)
+{
+    struct sigaction action = {.sa_handler = on_hard_limit};
+    struct itimerval limit = {.it_value = ms(STOP_LIMIT_MS + 200)};
+    (void)sigaction(SIGALRM, &action, NULL);
+    (void)setitimer(ITIMER_REAL, &limit, NULL);
+}
+
 static void on_stop(evutil_socket_t fd, short what, void *context)
 {
     struct service *self = context;
@@ -166,6 +183,7 @@ static void on_stop(evutil_socket_t fd, short what, void *context)
     log_info(self->o.log, "%s: draining", fd == SIGTERM ? "SIGTERM" : "SIGINT");
     notify_stopping();
     evtimer_add(self->stop_limit, &tv);
+    set_hard_limit();
     runner_stop(self->runner);
 }
 

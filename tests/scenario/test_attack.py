@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: PostgreSQL
 """Attacks on the correctness core: situations that are legal, rare and were once got wrong. Each test's docstring tells
 the story."""
-import json
-import threading
+import os
+import signal
 import time
 
 import pytest
@@ -211,7 +211,8 @@ def test_rows_read_again_stay_within_the_memory_limit(pipeline):
     pipeline.wait_equal(r)
     with open(f"/proc/{r.process.pid}/status") as f:
         peak = next(int(line.split()[1]) for line in f if line.startswith("VmHWM")) // 1024
-    assert peak < 100, f"{peak} MB"
+    if "SANITIZED" not in os.environ.get("CROSSFADE_TEST", ""):
+        assert peak < 100, f"{peak} MB"
 
 
 def test_keyless_table_forgets_its_snapshot(pipeline):
@@ -250,3 +251,16 @@ def test_row_read_again_that_the_target_refuses(pipeline):
     resume(pipeline, "public.t")
     wait_state(r, "public.t", "streaming")
     pipeline.wait_equal(r)
+
+
+@pytest.mark.parametrize("side", ["legacy", "target"])
+def test_stopped_while_a_server_is_frozen(pipeline, legacy_server, target_server, side):
+    """A server's machine is frozen: even a cancel request is never answered; SIGTERM ends the service within 5 s"""
+    server = legacy_server if side == "legacy" else target_server
+    r = start(pipeline, "CREATE TABLE t (id int PRIMARY KEY);")
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        code, seconds = r.stop()
+        assert code == 0 and seconds < 5
+    finally:
+        server.process.send_signal(signal.SIGCONT)
