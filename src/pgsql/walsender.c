@@ -122,16 +122,31 @@ fail:
     return false;
 }
 
+static bool status_send(struct walsender *self, int64_t now, struct error *err);
+
 struct pg_conn *walsender_conn(struct walsender *self)
 {
     assert(!self->streaming);
     return &self->conn;
 }
 
+/* The confirmed position that the server has not heard of yet: without it the next session would begin with
+ * transactions that are done, and the slot would hold their WAL until then. */
+static void last_status(struct walsender *self)
+{
+    struct error err = {0};
+    if (PQstatus(self->conn.pg) != CONNECTION_OK || atomic_load(&self->confirmed) <= self->confirmed_sent)
+        return;
+    if (!status_send(self, clock_ms(), &err))
+        error_clear(&err); /* it is repeated by the next session */
+}
+
 void walsender_free(struct walsender *self)
 {
     if (!self)
         return;
+    if (self->streaming)
+        last_status(self);
     if (self->copied)
         PQfreemem(self->copied);
     pg_conn_close(&self->conn);
