@@ -50,8 +50,10 @@ bool existing_empty(struct pg_conn *target, const struct table *table, struct er
     buffer_puts(&sql, "TRUNCATE ");
     put_relation(table, &sql);
     bool ok = try_exec(target, buffer_text(&sql), err);
-    if (!ok && is_own(err) && target->replica_role) {
+    if (!ok && is_own(err)) {
         buffer_clear(&sql);
+        if (!target->replica_role)
+            buffer_puts(&sql, "SET LOCAL session_replication_role = replica; ");
         buffer_puts(&sql, "DELETE FROM ");
         put_relation(table, &sql);
         ok = try_exec(target, buffer_text(&sql), &deleting);

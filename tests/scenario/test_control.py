@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from lib import load
+
 SCHEMA = """CREATE TABLE a (id int PRIMARY KEY, v text);
             CREATE TABLE b (id int PRIMARY KEY, v text);"""
 ROWS = """INSERT INTO a SELECT i, 'a' || i FROM generate_series(1, 500) i;
@@ -143,6 +145,33 @@ def test_recopy_copies_one_table_again(prepared):
     r.wait(lambda: r.table_state("public.a") == "streaming", 60, "a streams again")
     p.wait_equal(r)
     assert p.target.query("SELECT * FROM crossfade.wish WHERE key = 'recopy'") == []
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_recopy_under_load(pipeline, cut):
+    """recopy of keyed and keyless tables while the application writes, and with kill -9 in its middle: equal, others stream on"""
+    p = pipeline
+    p.both(load.SCHEMA)
+    p.on(p.legacy, load.FILL.format(n=4000))
+    p.prepare()
+    r = p.start(ready=True)
+    again = ["student", "hot", "full_identity", "moving", "keyed_by_text"]
+    with load.Load(p.legacy, rows=4000, writers=2, pause=0.002) as writers:
+        r.wait(lambda: writers.transactions > 50, 30)
+        for t in again:
+            p.target.execute(f"SET session_replication_role = replica; DELETE FROM {t} WHERE ctid IN (SELECT ctid FROM {t} ORDER BY random() LIMIT 5)")
+            control(p, "recopy", "--table", t)
+        if cut:
+            r.wait(lambda: any(r.table_state(f"public.{t}") == "backfill" for t in again), 30, "the copy begins")
+            r.kill9()
+            r.start()
+        seen = writers.transactions
+        r.wait(lambda: p.target.query("SELECT * FROM crossfade.wish WHERE key = 'recopy'") == [], 60, "it was taken up")
+        r.wait(lambda: all(t["state"] == "streaming" for t in r.tables().values()) and len(r.tables()) == 10, 90, "all stream")
+        r.wait(lambda: writers.transactions > seen + 50, 30)
+        writers.stop()
+    p.wait_equal(r)
+    assert all(t["quarantined"] == 0 and t["parked"] == 0 for t in r.tables().values())
 
 
 def test_quarantine_shows_retries_and_skips(prepared):
