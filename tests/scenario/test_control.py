@@ -199,6 +199,46 @@ def test_quarantine_shows_retries_and_skips(prepared):
     assert "nothing" in control(p, "quarantine", "list")
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_quarantine_under_load(pipeline, cut):
+    """Constraints of the target refuse rows while the application writes: with them gone, retry brings everything, also
+    when the replicator is killed in between; without them gone, what it did not refuse goes on"""
+    p = pipeline
+    p.config["quarantine_limit"] = 100000
+    p.both(load.SCHEMA)
+    p.on(p.legacy, load.FILL.format(n=1000))
+    p.prepare()
+    checks = {"hot": "n % 20 <> 7", "student": "gpa < 3.5", "keyed_by_text": "v % 10 <> 3", "moving": "id <> trunc(id) + 0.5 AND v <> 'v3.'"}
+    r = p.start(ready=True)
+    for t, c in checks.items():
+        p.target.execute(f"ALTER TABLE {t} ADD CONSTRAINT strict CHECK ({c}) NOT VALID")
+
+    def ids():
+        return [x["id"] for x in json.loads(control(p, "quarantine", "list", "--json"))]
+
+    def retry():
+        left = ids()
+        if left:
+            control(p, "quarantine", "retry", *left)
+    with load.Load(p.legacy, rows=1000, writers=2, pause=0.002) as writers:
+        r.wait(lambda: len(ids()) > 100 and writers.transactions > 600, 90, "much is refused")
+        retry()
+        if cut:
+            r.kill9()
+            r.start()
+            r.wait_ready()
+        for t in checks:
+            p.target.execute(f"ALTER TABLE {t} DROP CONSTRAINT strict")
+        retry()
+        r.wait(lambda: p.target.query("SELECT * FROM crossfade.wish WHERE object = 'quarantine'") == [], 30, "retried")
+        writers.stop()
+    p.wait_applied(r)
+    retry()
+    r.wait(lambda: not ids(), 60, "nothing left")
+    p.wait_equal(r)
+    assert all(t["state"] == "streaming" for t in r.tables().values()), r.tables()
+
+
 def test_offsets_tell_what_a_start_decides(prepared):
     """first, standby, resume and refuse: what offsets says is what the replicator then does"""
     p = prepared
