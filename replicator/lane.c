@@ -38,6 +38,7 @@ struct lane {
     bool stop;
     bool drain;
     bool busy;
+    bool settle;
     bool hurry; /* somebody waits for the lane: nothing is gathered */
     struct lane_view view;
     struct error err;
@@ -160,7 +161,11 @@ static void poll_flush(struct lane *self)
 {
     uint64_t flushed = 0;
     struct error err = {0};
-    bool ok = self->o.sink->ops->flushed(self->o.sink, &flushed, &err);
+    pthread_mutex_lock(&self->mutex);
+    bool force = self->settle;
+    self->settle = false;
+    pthread_mutex_unlock(&self->mutex);
+    bool ok = self->o.sink->ops->flushed(self->o.sink, force, &flushed, &err);
     pthread_mutex_lock(&self->mutex);
     if (ok)
         note_flushed(self, flushed);
@@ -207,8 +212,9 @@ static struct batch *next_batch(struct lane *self, bool *ask_flush)
             batch = take(self);
         if (batch || self->stop)
             break;
-        wait_cond(self, wake_ms(self, gather, poll_at));
-        if (self->flush_count && clock_ms() >= poll_at) {
+        if (!(self->settle && self->flush_count))
+            wait_cond(self, wake_ms(self, gather, poll_at));
+        if (self->flush_count && (self->settle || clock_ms() >= poll_at)) {
             *ask_flush = true;
             break;
         }
@@ -344,6 +350,16 @@ bool lane_wait_taken(struct lane *self, int64_t deadline_ms)
 static bool is_busy(const struct lane *self)
 {
     return self->busy || atomic_load(&self->owner) == OWNER_OFFERED;
+}
+
+void lane_settle(struct lane *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    if (self->flush_count && !self->settle) {
+        self->settle = true;
+        pthread_cond_broadcast(&self->cond);
+    }
+    pthread_mutex_unlock(&self->mutex);
 }
 
 bool lane_wait_idle(struct lane *self, int64_t deadline_ms)

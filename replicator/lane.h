@@ -60,6 +60,9 @@ void lane_offer(struct lane *self);
 bool lane_full(const struct lane *self);
 /* Waits until the lane has taken what was offered, or the deadline. True: taken (or it was never offered). */
 bool lane_wait_taken(struct lane *self, int64_t deadline_ms);
+/* When it next has nothing to apply, the lane makes what it has committed durable instead of waiting for
+ * that. */
+void lane_settle(struct lane *self);
 /* Waits until nothing is offered or being applied. */
 bool lane_wait_idle(struct lane *self, int64_t deadline_ms);
 

@@ -22,6 +22,7 @@
 
 enum {
     NEXT_MS = 100,      /* longest wait in the source, so that requests are seen */
+    HURRY_MS = 20,      /* … while somebody waits for the end */
     QUIET_MS = 200,     /* silent for so long: idle lanes' rows are moved up once */
     ADVANCE_MS = 10000, /* … and at least so often while only other databases write */
     ADVANCE_BYTES = 16 << 20,
@@ -62,6 +63,7 @@ struct stream {
     int64_t last_event_ms;
     int64_t last_advance_ms;
     int64_t last_look_ms;
+    int64_t next_ms;
     struct position stalled_at; /* where applying stood when it moved last */
     int64_t stalled_since_ms;
 };
@@ -212,6 +214,12 @@ static void advance_rows(struct stream *self)
     self->advanced_since_change = true;
 }
 
+static void settle_lanes(struct stream *self)
+{
+    for (int i = 0; i < self->o.lane_count; i++)
+        lane_settle(self->lanes[i]);
+}
+
 static void maybe_advance(struct stream *self, int64_t now)
 {
     if (self->in_transaction || self->routed.kind == POSITION_NONE)
@@ -221,11 +229,14 @@ static void maybe_advance(struct stream *self, int64_t now)
     bool far =
         self->routed.low - self->confirmed.low >= ADVANCE_BYTES && now - self->last_advance_ms >= QUIET_MS;
     pthread_mutex_lock(&self->mutex);
-    bool hurry = self->hurry && position_compare(self->confirmed, self->routed) < 0 &&
-                 now - self->last_advance_ms >= QUIET_MS / 4;
+    bool hurry = self->hurry && position_compare(self->confirmed, self->routed) < 0;
     pthread_mutex_unlock(&self->mutex);
-    if (quiet || due || far || hurry)
+    bool hurry_due = hurry && now - self->last_advance_ms >= QUIET_MS / 4;
+    if (quiet || due || far || hurry_due)
         advance_rows(self);
+    self->next_ms = hurry ? HURRY_MS : NEXT_MS;
+    if (hurry && now - self->last_event_ms >= HURRY_MS)
+        settle_lanes(self);
 }
 
 /* A table whose definition no longer fits: what came before is applied, what comes after is parked. */
@@ -375,7 +386,7 @@ static bool capture_step(struct stream *self, struct error *err)
     struct source_event e;
     if (!self->in_transaction && meet_wanted(self) && !meet(self, err))
         return false;
-    if (!self->o.source->ops->next(self->o.source, clock_ms() + NEXT_MS, &e, err))
+    if (!self->o.source->ops->next(self->o.source, clock_ms() + self->next_ms, &e, err))
         return false;
     if (!handle(self, &e, err))
         return false;
@@ -398,6 +409,7 @@ static void drain(struct stream *self)
         while (!lane_wait_idle(self->lanes[i], clock_ms() + 50) && clock_ms() < deadline)
             continue;
     }
+    settle_lanes(self);
     while (clock_ms() < deadline && position_compare(self->confirmed, self->routed) < 0) {
         confirm(self);
         struct timespec pause = {.tv_nsec = 20000000};
@@ -459,6 +471,7 @@ struct stream *stream_start(const struct stream_options *options)
     find_start(self);
     self->last_event_ms = clock_ms();
     self->last_advance_ms = clock_ms();
+    self->next_ms = NEXT_MS;
     pthread_mutex_init(&self->mutex, NULL);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);

@@ -34,8 +34,9 @@ struct sink_ops {
      * and the sink is only to be freed; the batch may be applied again from its start elsewhere. */
     bool (*apply)(struct sink *self, const struct batch *batch, struct sink_counts *counts,
                   struct sink_result *out, struct error *err);
-    /* How far is the sink's log durable now? */
-    bool (*flushed)(struct sink *self, uint64_t *out, struct error *err);
+    /* How far is the sink's log durable now? `force`: all that is committed shall be (unless a transaction is
+     * open). */
+    bool (*flushed)(struct sink *self, bool force, uint64_t *out, struct error *err);
     void (*cancel)(struct sink *self); /* from any thread */
     void (*free)(struct sink *self);
 };

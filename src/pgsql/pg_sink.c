@@ -229,11 +229,31 @@ static bool sink_apply(struct sink *self, const struct batch *batch, struct sink
     return false;
 }
 
-static bool sink_flushed(struct sink *self, uint64_t *out, struct error *err)
+/* A commit that waits for the disk takes all before it there. It must write something, or it does not wait:
+ * the row stays where it is. */
+static bool force_flush(struct pg_sink *s, struct error *err)
+{
+    static const struct pipe_args none = {0};
+
+    if (!pipe_begin(&s->pipe, err) || !pipe_execute(&s->pipe, "cf_begin", &none, TAG_CONTROL, err) ||
+        !pipe_sql(&s->pipe, "SET LOCAL synchronous_commit = local", 0, NULL, TAG_CONTROL, err) ||
+        !lane_send_advance(s, s->applied_text, 0, err) ||
+        !pipe_execute(&s->pipe, "cf_commit", &none, TAG_CONTROL, err) || !pipe_end(&s->pipe, err))
+        return false;
+    if (s->pipe.failure.error.kind == ERROR_NONE)
+        return true;
+    *err = s->pipe.failure.error;
+    return false;
+}
+
+static bool sink_flushed(struct sink *self, bool force, uint64_t *out, struct error *err)
 {
     struct pg_sink *s = (struct pg_sink *)self;
     char text[32];
     struct position p;
+
+    if (force && !s->in_transaction && !force_flush(s, err))
+        return false;
 
     if (!pg_query_one(&s->conn, "SELECT pg_catalog.pg_current_wal_flush_lsn()", 0, NULL, text, sizeof(text),
                       NULL, err))

@@ -61,9 +61,10 @@ static bool watch(struct sink *base, const struct batch *batch, struct sink_coun
     return true;
 }
 
-static bool flushed(struct sink *base, uint64_t *out, struct error *err)
+static bool flushed(struct sink *base, bool force, uint64_t *out, struct error *err)
 {
     (void)base;
+    (void)force;
     (void)err;
     *out = 1;
     return true;
