@@ -353,6 +353,10 @@ static bool forget(struct pg_conn *target, const char *pipeline, int64_t epoch, 
                           params, err) &&
            pg_exec_params(target, "DELETE FROM crossfade.reread WHERE pipeline = $1 AND table_name = $2", 2,
                           params, err) &&
+           pg_exec_params(target, "DELETE FROM crossfade.parked WHERE pipeline = $1 AND table_name = $2", 2,
+                          params, err) &&
+           pg_exec_params(target, "DELETE FROM crossfade.quarantine WHERE pipeline = $1 AND table_name = $2",
+                          2, params, err) &&
            pg_exec_params(target, "SELECT crossfade.fence($1, $2)", 2, fence, err) &&
            pg_exec(target, "COMMIT", err);
 }

@@ -87,13 +87,15 @@ static bool load_saved(struct restore *r, struct pg_conn *target, struct error *
     for (uint32_t i = 0; i < r->count; i++)
         to[i] = r->tables[i]->to;
     sql_array(&names, to, r->count);
-    buffer_printf(&sql,
-                  "SELECT s.id, s.table_name, s.name, s.ddl, s.position FROM crossfade.saved_ddl s"
-                  "  LEFT JOIN (SELECT t.ord, t.name FROM unnest($2::text[]) WITH ORDINALITY t(name, ord)) t"
-                  "    ON t.name = s.table_name"
-                  " WHERE s.pipeline = $1 AND t.ord IS NOT NULL AND s.position <= $3 AND %s"
-                  " ORDER BY s.position, s.id",
-                  conditions[r->step]);
+    buffer_printf(
+        &sql,
+        "SELECT s.id, s.table_name, s.name, s.ddl, s.position FROM crossfade.saved_ddl s"
+        "  LEFT JOIN (SELECT min(t.ord) AS ord, t.name FROM unnest($2::text[]) WITH ORDINALITY t(name, ord)"
+        "              GROUP BY 2) t"
+        "    ON t.name = s.table_name"
+        " WHERE s.pipeline = $1 AND t.ord IS NOT NULL AND s.position <= $3 AND %s"
+        " ORDER BY s.position, s.id",
+        conditions[r->step]);
     const char *params[] = {r->config->pipeline, buffer_text(&names), r->phase == INDEXES_KEYS ? "0" : "2"};
     PGresult *rows = pg_query(target, buffer_text(&sql), 3, params, err);
     buffer_free(&sql);

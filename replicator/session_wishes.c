@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "pgsql/pg_sink.h"
 #include "replicator/backfill.h"
 #include "replicator/session_internal.h"
@@ -141,18 +142,29 @@ static bool resume(struct session *self, struct table *t, struct error *err)
 
 /* One that was out of the publication may have writers from before it came back: as INIT it waits for them
  * (prepare_writers). */
-static bool recopy(struct session *self, struct table *t, struct error *err)
+static bool begin_anew(struct session *self, struct table *t, struct error *err)
 {
     bool needs = false;
     if (!backfill_forget(&self->target, self->o.config->pipeline, self->o.lease.epoch, t, err) ||
         !needs_recopy_get(self, t, &needs, err) ||
         !put_state(self, t, needs ? TABLE_INIT : TABLE_BACKFILL, "copied anew, as asked", err) ||
-        !session_needs_recopy_put(self, &self->target, t, false, err) ||
-        !table_wish_done(self, t, "recopy", err))
+        !session_needs_recopy_put(self, &self->target, t, false, err))
         return false;
     self->p.forget[t->id] = 1;
-    self->goal = (struct position){.kind = POSITION_NONE};
     return true;
+}
+
+/* What shares its sink table is emptied with it, so it is copied anew too. */
+static bool recopy(struct session *self, struct table *t, struct error *err)
+{
+    for (uint32_t i = 0; i < self->p.tables.count; i++) {
+        struct table *u = self->p.tables.tables[i];
+        bool shares = t->sink_shared && u->sink_oid == t->sink_oid;
+        if ((u == t || shares) && !begin_anew(self, u, err))
+            return false;
+    }
+    self->goal = (struct position){.kind = POSITION_NONE};
+    return table_wish_done(self, t, "recopy", err);
 }
 
 static bool apply_table(struct session *self, struct table *t, struct error *err)

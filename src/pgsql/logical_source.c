@@ -195,6 +195,23 @@ static enum outcome emit_partition_truncated(const struct relation *r, struct so
     return EVENT;
 }
 
+/* Several tables fill one table of the sink: are all of them emptied? */
+static bool all_sharers_listed(struct logical_source *self, const struct table *table)
+{
+    const struct table_set *set = self->relations.tables;
+    const struct pgoutput_message *m = &self->message;
+    for (uint32_t i = 0; i < set->count; i++) {
+        bool listed = set->tables[i]->sink_oid != table->sink_oid;
+        for (uint32_t k = 0; k < m->truncated_count && !listed; k++) {
+            const struct relation *r = relation_set_get(&self->relations, m->truncated[k]);
+            listed = r && r->table == set->tables[i];
+        }
+        if (!listed)
+            return false;
+    }
+    return true;
+}
+
 static enum outcome emit_truncated_table(struct logical_source *self, uint32_t at, struct source_event *out,
                                          struct error *err)
 {
@@ -213,6 +230,8 @@ static enum outcome emit_truncated_table(struct logical_source *self, uint32_t a
         if (!first)
             return NO_EVENT;
     }
+    if (r->table->sink_shared && !all_sharers_listed(self, r->table))
+        return emit_partition_truncated(r, out);
     out->kind = SOURCE_CHANGE;
     out->change = (struct change){.table = r->table,
                                   .op = CHANGE_TRUNCATE,

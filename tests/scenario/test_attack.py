@@ -264,3 +264,54 @@ def test_stopped_while_a_server_is_frozen(pipeline, legacy_server, target_server
         assert code == 0 and seconds < 5
     finally:
         server.process.send_signal(signal.SIGCONT)
+
+
+LEAVES = """CREATE TABLE m (id int, k int, PRIMARY KEY (id, k)) PARTITION BY LIST (k);
+CREATE TABLE m1 PARTITION OF m FOR VALUES IN (1); CREATE TABLE m2 PARTITION OF m FOR VALUES IN (2);"""
+
+
+def test_partitions_that_share_a_table_of_the_target(make_pipeline, make_server, pgbin):
+    """Before 13 partitions are carried one by one into one table: neither TRUNCATE nor recopy of one may empty the others'
+    rows"""
+    legacy, target = make_server("l", pgbin), make_server("t", pgbin)
+    if legacy.version >= 130000 or legacy.version < 110000:
+        pytest.skip("not such a version")
+    pipeline = make_pipeline(legacy, target)
+    pipeline.on(pipeline.legacy, LEAVES)
+    pipeline.on(pipeline.target, "CREATE TABLE m (id int, k int, PRIMARY KEY (id, k))")
+    pipeline.legacy.execute("INSERT INTO m SELECT i, 1 + i % 2 FROM generate_series(1, 100) i")
+    pipeline.config["tables"] = [{"from": "public.m", "to": "public.m"}]
+    pipeline.prepare()
+    r = pipeline.start(ready=True)
+    pipeline.legacy.psql("TRUNCATE m; INSERT INTO m SELECT i, 1 + i % 2 FROM generate_series(1, 50) i")
+    pipeline.wait_equal(r, only=["m"])
+    pipeline.legacy.psql("TRUNCATE m1; INSERT INTO m VALUES (7, 1), (700, 2)")
+    wait_state(r, "public.m1", "stopped")
+    r.wait(lambda: pipeline.target.one("SELECT count(*) FROM m WHERE k = 2") == 26, 20, "the other partition is whole")
+    recopy(pipeline, "public.m1")
+    wait_state(r, "public.m1", "streaming")
+    wait_state(r, "public.m2", "streaming")
+    pipeline.wait_equal(r, only=["m"])
+
+
+def test_recopy_forgets_at_once_what_waited(pipeline):
+    """recopy empties the table and forgets what was parked and quarantined in one transaction: killed right after it, the
+    next start brings nothing old back"""
+    pipeline.config["park_limit"] = "1MB"
+    r = start(pipeline, "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE o (id int PRIMARY KEY);")
+    assert pipeline.crossfade("pause", "--table", "public.t")[0] == 0
+    wait_state(r, "public.t", "paused")
+    pipeline.legacy.execute("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 3000) i")
+    r.wait(lambda: pipeline.target.one("SELECT count(*) FROM crossfade.parked WHERE change = ''") == 1, 20, "park_limit is passed")
+    r.stop()
+    pipeline.target.execute("CREATE RULE hold AS ON DELETE TO crossfade.wish DO ALSO SELECT pg_sleep(60)")
+    recopy(pipeline, "public.t")
+    resume(pipeline, "public.t")
+    r = pipeline.start()
+    wait_for(lambda: pipeline.target.one("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"), 20, "it is at the wish")
+    r.kill9()
+    pipeline.target.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+    pipeline.target.execute("DROP RULE hold ON crossfade.wish; DELETE FROM crossfade.wish WHERE key = 'recopy'")
+    r = pipeline.start(ready=True)
+    wait_state(r, "public.t", "streaming")
+    pipeline.wait_equal(r)
