@@ -31,6 +31,7 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/lib/proxy.py \
 	tests/scenario/lib/redis_server.py \
 	tests/scenario/lib/replicator.py \
+	tests/scenario/test_attack.py \
 	tests/scenario/test_bad_input.py \
 	tests/scenario/test_check.py \
 	tests/scenario/test_control.py \
