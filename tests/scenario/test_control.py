@@ -217,6 +217,8 @@ def test_quarantine_under_load(pipeline, cut):
         return [x["id"] for x in json.loads(control(p, "quarantine", "list", "--json"))]
 
     def retry():
+        # what an earlier retry brings in is no longer there to be named
+        r.wait(lambda: p.target.query("SELECT * FROM crossfade.wish WHERE object = 'quarantine'") == [], 30, "retried")
         left = ids()
         if left:
             control(p, "quarantine", "retry", *left)
@@ -225,12 +227,10 @@ def test_quarantine_under_load(pipeline, cut):
         retry()
         if cut:
             r.kill9()
-            r.start()
-            r.wait_ready()
+            r.start().wait_ready()
         for t in checks:
             p.target.execute(f"ALTER TABLE {t} DROP CONSTRAINT strict")
         retry()
-        r.wait(lambda: p.target.query("SELECT * FROM crossfade.wish WHERE object = 'quarantine'") == [], 30, "retried")
         writers.stop()
     p.wait_applied(r)
     retry()
