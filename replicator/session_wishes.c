@@ -167,10 +167,26 @@ static bool recopy(struct session *self, struct table *t, struct error *err)
     return table_wish_done(self, t, "recopy", err);
 }
 
+/* The target does not let the table be emptied: it goes on as it is, and the others with it. */
+static bool recopy_refused(struct session *self, struct table *t, struct error *err)
+{
+    struct error why = *err;
+    struct log_fields fields = {.table = t->from};
+    if (why.kind != ERROR_REFUSED && why.kind != ERROR_DATA && why.kind != ERROR_TABLE)
+        return false;
+    error_prefix(&why, "recopy was refused");
+    log_write(self->o.log, LOG_LEVEL_WARNING, &fields, "%s", why.text);
+    if (!put_state(self, t, t->state, why.text, err))
+        return false;
+    self->p.reasons[t->id] = mem_strdup(why.text);
+    return table_wish_done(self, t, "recopy", err);
+}
+
 static bool apply_table(struct session *self, struct table *t, struct error *err)
 {
     bool paused = wish_paused(&self->wishes, t->group, t->from);
-    if (wish_is_true(&self->wishes, "table", t->from, "recopy") && !recopy(self, t, err))
+    if (wish_is_true(&self->wishes, "table", t->from, "recopy") && !recopy(self, t, err) &&
+        !recopy_refused(self, t, err))
         return false;
     if (wish_is_true(&self->wishes, "table", t->from, "resume") && !resume(self, t, err))
         return false;

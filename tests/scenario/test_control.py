@@ -174,6 +174,25 @@ def test_recopy_under_load(pipeline, cut):
     assert all(t["quarantined"] == 0 and t["parked"] == 0 for t in r.tables().values())
 
 
+def test_recopy_that_the_target_refuses(prepared):
+    """recopy of a table that can't be emptied without touching others: refused with the reason, and it streams on"""
+    p = prepared
+    p.on(p.target, "CREATE TABLE child (id int PRIMARY KEY, a int REFERENCES a ON DELETE CASCADE)")
+    p.target.execute("REVOKE SET ON PARAMETER session_replication_role FROM crossfade_target")
+    try:
+        r = p.start(ready=True)
+        p.target.execute("INSERT INTO child VALUES (1, 1)")
+        control(p, "recopy", "--table", "a")
+        r.wait(lambda: "foreign key" in r.tables()["public.a"]["reason"], 30, "it says why")
+        assert p.target.query("SELECT * FROM crossfade.wish WHERE key = 'recopy'") == []
+        r.wait_ready()
+        p.legacy.execute("UPDATE a SET v = 'on' WHERE id = 2; UPDATE b SET v = 'on' WHERE id = 2")
+        p.wait_equal(r)
+        assert r.table_state("public.a") == "streaming" and p.target.one("SELECT count(*) FROM child") == 1
+    finally:
+        p.target.execute("GRANT SET ON PARAMETER session_replication_role TO crossfade_target")
+
+
 def test_quarantine_shows_retries_and_skips(prepared):
     """A refused row is listed with its reason, shown with its values, applied by retry and forgotten by skip"""
     p = prepared
