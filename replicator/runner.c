@@ -60,7 +60,7 @@ struct runner {
     pthread_cond_t cond;
     bool stop;
     bool ended;
-    int exit_status;
+    _Atomic int exit_status;
     struct session *session; /* mutex: for cancelling only */
 
     _Atomic int64_t rate_limit;
