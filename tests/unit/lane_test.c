@@ -24,6 +24,10 @@ struct watcher {
     bool in_transaction;
     unsigned seed;
     struct position at;
+    bool lazy;     /* nothing is durable until that is forced */
+    size_t forced; /* how often it was */
+    bool slow_start;
+    size_t batches;
 };
 
 /* Looks twice, with a pause between: a batch that is still being written to shows. */
@@ -46,6 +50,10 @@ static bool watch(struct sink *base, const struct batch *batch, struct sink_coun
             w->wrong = true;
         w->next++;
     }
+    if (w->slow_start && w->batches == 0) {
+        struct timespec pause = {.tv_nsec = 5000000};
+        nanosleep(&pause, NULL);
+    }
     if (rand_r(&w->seed) % 4 == 0) {
         struct timespec pause = {.tv_nsec = rand_r(&w->seed) % 50000};
         nanosleep(&pause, NULL);
@@ -57,16 +65,17 @@ static bool watch(struct sink *base, const struct batch *batch, struct sink_coun
     w->pieces += !batch->complete;
     if (batch->complete)
         w->at = batch->end;
-    *out = (struct sink_result){.applied = w->at, .flush_needed = 1, .flushed = 1};
+    w->batches++;
+    *out = (struct sink_result){.applied = w->at, .flush_needed = 1, .flushed = w->lazy ? 0 : 1};
     return true;
 }
 
 static bool flushed(struct sink *base, bool force, uint64_t *out, struct error *err)
 {
-    (void)base;
-    (void)force;
+    struct watcher *w = (struct watcher *)base;
     (void)err;
-    *out = 1;
+    w->forced += force;
+    *out = force || !w->lazy;
     return true;
 }
 
@@ -182,11 +191,76 @@ static void a_large_transaction_comes_in_pieces(void **state)
     stats_free(stats);
 }
 
+static void add(struct lane *lane, struct table *table, uint64_t number)
+{
+    struct transaction t = {
+        .xid = (uint32_t)number, .commit = position_lsn(2 + number * 2), .end = position_lsn(3 + number * 2)};
+    struct batch *batch = lane_filling(lane);
+    batch_begin(batch, &t);
+    fill(batch, table, number);
+    batch_commit(lane_filling(lane), &t);
+    lane_offer(lane);
+}
+
+/* What somebody waits for is made durable; once. */
+static void settling_makes_it_durable(void **state)
+{
+    struct watcher w = {.seed = 5, .lazy = true};
+    struct stats *stats = stats_new("test");
+    struct table *table = one_column();
+    struct lane *lane = start(&w, stats, 1 << 20);
+    (void)state;
+    for (uint64_t i = 0; i < 20; i++) {
+        add(lane, table, i);
+        assert_true(lane_wait_idle(lane, clock_ms() + 20000));
+        assert_true(lane_look(lane).durable.low < lane_look(lane).applied.low);
+        lane_settle(lane);
+        for (int64_t until = clock_ms() + 20000; clock_ms() < until;)
+            if (lane_look(lane).durable.low == lane_look(lane).applied.low)
+                break;
+        assert_int_equal(lane_look(lane).durable.low, 3 + i * 2);
+        lane_settle(lane); /* nothing is left to do */
+    }
+    lane_free(lane, true);
+    assert_false(w.wrong);
+    assert_int_equal(w.forced, 20);
+    table_free(table);
+    stats_free(stats);
+}
+
+/* Many small transactions, from a source that is slower than the lane: it commits them together. */
+static void a_loaded_lane_gathers(void **state)
+{
+    enum { TRANSACTIONS = 20000 };
+    struct watcher w = {.seed = 9, .slow_start = true};
+    struct stats *stats = stats_new("test");
+    struct table *table = one_column();
+    struct lane *lane = start(&w, stats, 1 << 20);
+    int64_t began = clock_ms();
+    (void)state;
+    for (uint64_t i = 0; i < TRANSACTIONS; i++) {
+        add(lane, table, i);
+        for (int64_t until = clock_us() + 5; clock_us() < until;)
+            continue;
+    }
+    assert_true(lane_wait_idle(lane, clock_ms() + 20000));
+    assert_int_equal(lane_look(lane).applied.low, 3 + (TRANSACTIONS - 1) * 2);
+    lane_free(lane, true);
+    assert_false(w.wrong);
+    assert_int_equal(w.next, TRANSACTIONS);
+    /* The second one has what came in 5 ms; then one each 30 ms. */
+    assert_true((int64_t)w.batches < TRANSACTIONS / 4 + (clock_ms() - began) / 30 + 3);
+    table_free(table);
+    stats_free(stats);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_transaction_once_and_in_order),
         cmocka_unit_test(a_large_transaction_comes_in_pieces),
+        cmocka_unit_test(settling_makes_it_durable),
+        cmocka_unit_test(a_loaded_lane_gathers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

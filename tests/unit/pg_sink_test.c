@@ -690,6 +690,34 @@ static void keyless_rows_keep_their_multiplicity(void **state)
     fixture_free(f);
 }
 
+/* New rows without a key go as one set; one that is refused stops the table, as there is no key to hold. */
+static void keyless_rows_go_together(void **state)
+{
+    struct fixture *f = fixture_new("CREATE TABLE t (a int, b text CHECK (b <> 'bad'))");
+
+    (void)state;
+    fixture_begin(f);
+    for (int i = 0; i < 5; i++)
+        fixture_insert(f, "t", ROW("1", i % 2 ? "x" : NULL));
+    fixture_insert(f, "t", ROW(NULL, "y"));
+    fixture_commit(f);
+    fixture_apply(f);
+    assert_false(f->result.replayed);
+    assert_int_equal(fixture_counts(f, "t").inserted, 6);
+    fixture_expect(f, ALL_T, "(1,x) (1,x) (1,) (1,) (1,) (,y)");
+    fixture_begin(f);
+    fixture_insert(f, "t", ROW("2", "x"));
+    fixture_insert(f, "t", ROW("3", "bad"));
+    fixture_insert(f, "t", ROW("4", "x"));
+    fixture_commit(f);
+    fixture_apply(f);
+    assert_true(f->result.replayed);
+    fixture_expect(f, "SELECT string_agg(t::text, ' ' ORDER BY t) FROM public.t WHERE a > 1", "(2,x)");
+    assert_non_null(strstr(f->stopped, "public.t"));
+    fixture_expect(f, "SELECT count(*) FROM crossfade.parked", "2");
+    fixture_free(f);
+}
+
 static void a_dropped_table_stops_alone(void **state)
 {
     struct fixture *f =
@@ -1159,6 +1187,7 @@ int main(void)
         cmocka_unit_test(catchup_converges_and_lists_what_it_cant_build),
         cmocka_unit_test(a_keyless_table_skips_what_its_snapshot_saw),
         cmocka_unit_test(keyless_rows_keep_their_multiplicity),
+        cmocka_unit_test(keyless_rows_go_together),
         cmocka_unit_test(a_dropped_table_stops_alone),
         cmocka_unit_test(wide_tables_apply),
         cmocka_unit_test(random_histories_end_as_the_model),
