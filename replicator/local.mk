@@ -33,6 +33,7 @@ libreplicator_a_SOURCES = \
 	replicator/session.c \
 	replicator/session.h \
 	replicator/session_internal.h \
+	replicator/session_reread.c \
 	replicator/session_stream.c \
 	replicator/session_wishes.c \
 	replicator/steward.c \

@@ -10,10 +10,9 @@
 #include "base/mem.h"
 #include "replicator/backfill.h"
 #include "replicator/indexes.h"
-#include "replicator/reread.h"
 #include "replicator/session_internal.h"
 
-enum { WAIT_MS = 500, REREAD_TRIES = 3 };
+enum { LATER_MS = 100, WAIT_MS = 500 };
 
 void session_wake(void *context)
 {
@@ -311,83 +310,21 @@ static enum session_next pass(struct session *self, struct position goal, struct
     }
 }
 
-static bool meet(struct session *self, struct error *err)
-{
-    stream_meet(self->stream);
-    while (!stream_look(self->stream).met) {
-        if (!session_wait(self, WAIT_MS, err))
-            return false;
-    }
-    return true;
-}
-
-/* A row may only be too new for the rows around it, which the stream has yet to bring: another two times are
- * tried when the stream has passed what was read. Then its table stops. */
-static bool judge_refusals(struct session *self, char **refusals, uint64_t *count, struct error *err)
-{
-    bool wait = false;
-    for (uint32_t i = 0; i < self->p.tables.count; i++) {
-        struct table *t = self->p.tables.tables[i];
-        char reason[STATS_REASON_SIZE];
-        struct log_fields fields = {.table = t->from};
-        if (!refusals[i])
-            continue;
-        if (self->reread_refusals < REREAD_TRIES - 1) {
-            wait = true;
-            continue;
-        }
-        t->state = TABLE_STOPPED;
-        snprintf(reason, sizeof(reason),
-                 "a row that has to be read again from the legacy side is refused - %.300s - mend it, then "
-                 "crossfade resume",
-                 refusals[i]);
-        log_write(self->o.log, LOG_LEVEL_WARNING, &fields, "stopped: %s", reason);
-        stats_reason(self->o.stats, t->id, TABLE_STOPPED, reason);
-        if (!store_table_state_put(&self->target, self->o.config->pipeline, self->o.lease.epoch, t, reason,
-                                   err))
-            return false;
-    }
-    self->reread_refusals = wait ? self->reread_refusals + 1 : 0;
-    *count += wait;
-    return true;
-}
-
-/* Works the re-read list off, in a meet that is left to the caller. *past: what the stream has to pass then.
- */
-static bool reread(struct session *self, uint64_t *count, struct position *past, struct error *err)
-{
-    uint64_t seen = self->o.stats->reread;
-    char **refusals = mem_alloc((self->p.tables.count + 1) * sizeof(*refusals));
-    *count = 0;
-    bool ok = meet(self, err) &&
-              reread_run(&self->source, &self->target, self->o.config->pipeline, self->o.lease.epoch,
-                         &self->p.tables, refusals, count, past, err) &&
-              judge_refusals(self, refusals, count, err);
-    for (uint32_t i = 0; i < self->p.tables.count; i++)
-        free(refusals[i]);
-    free(refusals);
-    if (!ok)
-        return false;
-    self->looked_at_reread = true;
-    self->reread_seen = seen;
-    if (*count)
-        log_info(self->o.log, "%llu row(s) read again from the legacy side", (unsigned long long)*count);
-    return true;
-}
-
 static enum session_next catch_up(struct session *self, struct error *err)
 {
     struct position past = self->goal;
     for (;;) {
-        uint64_t count;
+        enum session_reread result;
         enum session_next next = pass(self, past, err);
         if (next != SESSION_ON)
             return next;
-        if (!reread(self, &count, &past, err))
+        if (!session_reread(self, &result, &past, err))
             return SESSION_FAILED;
-        if (count == 0)
+        if (result == SESSION_REREAD_EMPTY)
             return SESSION_ON;
         stream_release(self->stream);
+        if (result == SESSION_REREAD_LATER && !session_wait(self, LATER_MS, err))
+            return SESSION_FAILED;
     }
 }
 
@@ -395,17 +332,17 @@ static enum session_next catch_up(struct session *self, struct error *err)
  */
 static bool reread_if_any(struct session *self, struct error *err)
 {
-    uint64_t count;
+    enum session_reread result;
     struct position past = self->reread_past;
     if (self->looked_at_reread && self->reread_seen == self->o.stats->reread && !self->reread_refusals)
         return true;
     if (self->reread_refusals && position_compare(stream_look(self->stream).applied, self->reread_past) < 0)
         return true;
-    if (!reread(self, &count, &past, err))
+    if (!session_reread(self, &result, &past, err))
         return false;
     stream_release(self->stream);
     self->reread_past = past;
-    if (count && position_compare(self->goal, past) < 0)
+    if (result == SESSION_REREAD_DONE && position_compare(self->goal, past) < 0)
         self->goal = past;
     return true;
 }

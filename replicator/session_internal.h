@@ -29,7 +29,8 @@ struct session {
     int reread_refusals; /* so often in a row a row of it was refused; tried again when the stream has passed
                             … */
     struct position reread_past;
-    bool keys_restored; /* nothing that catching up needs is left in crossfade.saved_ddl */
+    bool keys_restored;    /* nothing that catching up needs is left in crossfade.saved_ddl */
+    uint64_t begun_before; /* transactions from before this stream have lower ids on the source (64 bit) */
     unsigned wishes_seen;
     struct wish_list wishes;
 
@@ -53,6 +54,18 @@ void session_publish_waiting(struct session *self);
 /* session_stream.c */
 MUST_CHECK bool session_stream_start(struct session *self, struct error *err);
 void session_stream_stop(struct session *self, bool drain);
+
+/* session_reread.c */
+enum session_reread {
+    SESSION_REREAD_EMPTY, /* nothing was on the list */
+    SESSION_REREAD_DONE,  /* the stream has to pass *past now */
+    SESSION_REREAD_LATER  /* the source does not show everything yet that was applied */
+};
+/* Works the re-read list off, in a meet that is left to the caller. */
+MUST_CHECK bool session_reread(struct session *self, enum session_reread *result, struct position *past,
+                               struct error *err);
+struct snapshot;
+MUST_CHECK bool session_source_snapshot(struct session *self, struct snapshot *out, struct error *err);
 
 /* session_wishes.c */
 /* Something happened to the table that was not parked: `resume` alone would hide it. */

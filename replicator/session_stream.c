@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "pgsql/logical_source.h"
+#include "pgsql/snapshot.h"
 #include "replicator/session_internal.h"
 
 enum { STATUS_MS = 2000, DRAIN_ROWS = 5000 };
@@ -138,7 +139,10 @@ bool session_stream_start(struct session *self, struct error *err)
     struct sink **sinks = mem_alloc((size_t)lanes * sizeof(struct sink *));
     struct position *positions = mem_alloc((size_t)lanes * sizeof(*positions));
     struct source *source = NULL;
-    bool ok = true;
+    struct snapshot begun = {0};
+    bool ok = session_source_snapshot(self, &begun, err);
+    self->begun_before = begun.xmax;
+    snapshot_free(&begun);
     for (int i = 0; i < lanes && ok; i++)
         ok = open_sink(self, i, &sinks[i], &positions[i], err);
     ok = ok && session_wishes_sinks(self, sinks, err) && drain_parked(self, sinks, err) &&

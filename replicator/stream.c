@@ -18,7 +18,11 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "pgsql/snapshot.h"
 #include "replicator/lane.h"
+
+/* How many of the transactions dealt out last are remembered, and how long: see stream_all_seen. */
+enum { DEALT = 32768, DEALT_MS = 3600 * 1000 };
 
 enum {
     NEXT_MS = 100,      /* longest wait in the source, so that requests are seen */
@@ -38,6 +42,12 @@ enum part {
     PART_OFFERED  /* a piece went ahead: its sink transaction waits for the rest */
 };
 
+/* A transaction and when it was dealt out; ms 0: none. */
+struct dealt {
+    uint32_t xid;
+    int64_t ms;
+};
+
 struct stream {
     struct stream_options o;
     struct lane **lanes;
@@ -55,6 +65,9 @@ struct stream {
     struct position routed;
     struct position confirmed;
     struct position foremost; /* constant: the row that was furthest at the start */
+
+    struct dealt dealt[DEALT]; /* a ring of the transactions that were dealt out last */
+    size_t dealt_at;
 
     /* capture thread only */
     struct transaction open;
@@ -189,6 +202,7 @@ static bool on_commit(struct stream *self, const struct transaction *transaction
 {
     self->in_transaction = false;
     self->advanced_since_change = false;
+    self->dealt[self->dealt_at++ % DEALT] = (struct dealt){transaction->xid, clock_ms()};
     for (int i = 0; i < self->o.lane_count; i++) {
         if (self->part[i] != PART_NONE && !commit_lane(self, i, transaction, err))
             return false;
@@ -559,6 +573,18 @@ void stream_hurry(struct stream *self)
     pthread_mutex_lock(&self->mutex);
     self->hurry = true;
     pthread_mutex_unlock(&self->mutex);
+}
+
+bool stream_all_seen(struct stream *self, const struct snapshot *snapshot)
+{
+    int64_t oldest = clock_ms() - DEALT_MS;
+    assert(self->met);
+    for (size_t i = 0; i < DEALT; i++) {
+        const struct dealt *d = &self->dealt[i];
+        if (d->ms && d->ms > oldest && !snapshot_sees(snapshot, d->xid))
+            return false;
+    }
+    return true;
 }
 
 struct sink *stream_sink(struct stream *self, int lane)

@@ -54,6 +54,11 @@ void stream_error(struct stream *self, struct error *err);
 /* Asks for a meet; the `met` of stream_look tells when. */
 void stream_meet(struct stream *self);
 void stream_release(struct stream *self);
+/* Does the snapshot of the source see all transactions that were dealt out? Of the last 32,768 and of the
+ * last hour: a backend there would have to be stopped for longer, between writing its commit record and
+ * ending its transaction, to be overlooked. Only while met. */
+struct snapshot;
+bool stream_all_seen(struct stream *self, const struct snapshot *snapshot);
 /* Only while met. */
 struct sink *stream_sink(struct stream *self, int lane);
 /* Wants every lane's row to move up to `received` soon, though idle (for --until-caught-up). */
