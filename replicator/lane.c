@@ -15,7 +15,7 @@ enum { FLUSH_POLL_MS = 50, MAX_WAITING_FLUSH = 256 };
 
 /* Under load: a batch of so many transactions says that the next ones are worth gathering, up to so many
  * changes, or so long after the batch before was taken. */
-enum { LOADED_TRANSACTIONS = 32, GATHER_CHANGES = 20000, GATHER_MS = 30 };
+enum { LOADED_TRANSACTIONS = 32, GATHER_CHANGES = 20000, GATHER_MS = 50 };
 
 /* A commit of ours that is not yet known to be durable. */
 struct waiting_flush {

@@ -5,7 +5,7 @@
  * lane takes what is offered the moment it is free (natural batching: idle, that is one transaction;
  * loaded, thousands). A lane that is quicker than its source would commit hundreds of small batches a second,
  * each with a round trip, a progress row and a commit, and take the processor from whom it waits for: after a
- * batch of many transactions the next one gathers, for at most 30 ms from the one before. Whoever waits for
+ * batch of many transactions the next one gathers, for at most 50 ms from the one before. Whoever waits for
  * the lane (a meet, a full batch, a drain) ends that at once.
  *
  * Ownership of the filling batch is one atomic word: CAPTURE (being written), OFFERED (at a boundary, the

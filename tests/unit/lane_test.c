@@ -248,7 +248,7 @@ static void a_loaded_lane_gathers(void **state)
     lane_free(lane, true);
     assert_false(w.wrong);
     assert_int_equal(w.next, TRANSACTIONS);
-    /* The second one has what came in 5 ms; then one each 30 ms. */
+    /* The second one has what came in 5 ms; then one each 50 ms. */
     assert_true((int64_t)w.batches < TRANSACTIONS / 4 + (clock_ms() - began) / 30 + 3);
     table_free(table);
     stats_free(stats);
