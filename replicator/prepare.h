@@ -50,9 +50,10 @@ MUST_CHECK bool prepare_slot(const struct prepare *self, struct preparation *p, 
 MUST_CHECK bool prepare_lanes(const struct prepare *self, struct preparation *p, struct error *err);
 /* Stored states and parked changes into `tables`. */
 MUST_CHECK bool prepare_states(const struct prepare *self, struct preparation *p, struct error *err);
-/* Before the first copy of a table that was published beside an existing slot, by us or by somebody else:
- * waits out transactions that may have written to it before (hazard 6). A new slot waits for them by itself.
- */
+/* Before the first copy of a table: waits out every transaction that may have written to it and is not shown
+ * to new snapshots yet. Beside an existing slot that is whoever wrote before the table was published (hazard
+ * 6). A new slot has waited for older writers, but not for those that wrote their commit record while it was
+ * being made and wait for a synchronous standby: too early for the stream, too late for the copy. */
 MUST_CHECK bool prepare_writers(const struct prepare *self, const struct preparation *p, struct error *err);
 
 /* Counts what is parked and in quarantine anew. */

@@ -213,7 +213,7 @@ bool prepare_publication(const struct prepare *self, const struct preparation *p
 
 bool prepare_writers(const struct prepare *self, const struct preparation *p, struct error *err)
 {
-    for (uint32_t i = 0; i < p->tables.count && !p->first; i++) {
+    for (uint32_t i = 0; i < p->tables.count; i++) {
         if (p->tables.tables[i]->state == TABLE_INIT)
             return wait_out_writers(self, err);
     }
