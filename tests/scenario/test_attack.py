@@ -3,6 +3,7 @@
 the story."""
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -314,4 +315,27 @@ def test_recopy_forgets_at_once_what_waited(pipeline):
     pipeline.target.execute("DROP RULE hold ON crossfade.wish; DELETE FROM crossfade.wish WHERE key = 'recopy'")
     r = pipeline.start(ready=True)
     wait_state(r, "public.t", "streaming")
+    pipeline.wait_equal(r)
+
+
+def test_row_read_again_before_its_commit_shows(pipeline):
+    """A commit that waits for a synchronous standby is in the WAL, streamed and applied here, and not yet to be seen on the
+    source: a row that is read again at that moment must not come back older than what was applied"""
+    r = start(pipeline, "CREATE TABLE t (id int PRIMARY KEY, v text, big text); ALTER TABLE t ALTER big SET STORAGE EXTERNAL;",
+              "INSERT INTO t SELECT i, 'old', repeat(md5(i::text), 200) FROM generate_series(1, 10) i")
+    pipeline.on(pipeline.target, "DELETE FROM t WHERE id = 5")
+    writer = threading.Thread(target=lambda: pipeline.legacy.psql("UPDATE t SET v = 'new' WHERE id = 5"))
+    pipeline.legacy.psql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    try:
+        pipeline.legacy.psql("SELECT pg_reload_conf()")
+        wait_for(lambda: pipeline.legacy.one("SHOW synchronous_standby_names") == "nobody", 10)
+        writer.start()
+        r.wait(lambda: r.tables()["public.t"]["conflicts"] == 1, 30, "the update finds no row to change")
+        time.sleep(1.5)
+        assert pipeline.target.one("SELECT count(*) FROM t WHERE v = 'old' AND id = 5") == 0
+    finally:
+        pipeline.legacy.psql("ALTER SYSTEM RESET synchronous_standby_names")
+        pipeline.legacy.psql("SELECT pg_reload_conf()")
+    writer.join(30)
+    r.wait(lambda: pipeline.target.one("SELECT count(*) FROM t") == 10, 30, "the row is there again")
     pipeline.wait_equal(r)
