@@ -133,7 +133,7 @@ static void check_missing(struct check *self, const struct publication *p, const
     if (!p->exists) {
         buffer_puts(&sql, " WITH (");
         publish_option(p, version, &sql);
-        buffer_printf(&sql, "%s)", version >= 130000 ? ", publish_via_partition_root = true" : "");
+        buffer_putc(&sql, ')');
     }
     buffer_putc(&sql, ';');
     if (!foreign && (p->exists ? p->owned : may_create(self)))

@@ -124,10 +124,10 @@ static bool missing_tables(const struct prepare *self, const struct table_set *t
 
 static void publish_options(const struct prepare *self, bool insert_only, struct buffer *sql)
 {
-    int version = self->source->version;
+    /* Partitioned tables by their leaves: through the root a TRUNCATE of one partition is not published at
+     * all. */
     buffer_puts(sql, insert_only ? " WITH (publish = 'insert" : " WITH (publish = 'insert, update, delete");
-    buffer_puts(sql, version >= 110000 ? ", truncate'" : "'");
-    buffer_puts(sql, version >= 130000 ? ", publish_via_partition_root = true)" : ")");
+    buffer_puts(sql, self->source->version >= 110000 ? ", truncate')" : "')");
 }
 
 static bool refused(const char *sql, struct error *err)

@@ -73,14 +73,12 @@ class Pipeline:
         if what is None and keyless:
             keyed = [r[0] for r in self.legacy.query(KEYLESS.replace("AND NOT (relreplident", "AND (relreplident"))]
             ops = "insert, truncate" if self.legacy.server.version >= 110000 else "insert"
-            insert = f"publish = '{ops}'" + (", publish_via_partition_root = true" if self.legacy.server.version >= 130000 else "")
+            insert = f"publish = '{ops}'"
             self.legacy.execute(f"CREATE PUBLICATION {name}_insert FOR TABLE {', '.join(keyless)} WITH ({insert})")
             what = "TABLE " + ", ".join(keyed) if keyed else None
             if what is None:
                 self.legacy.execute(f"CREATE PUBLICATION {name}")
                 return
-        if self.legacy.server.version >= 130000:
-            options = options or "WITH (publish_via_partition_root = true)"
         self.legacy.execute(f"CREATE PUBLICATION {name} FOR {what or 'ALL TABLES'} {options}")
 
     def prepare(self, owner_on_target=True, publish=None, options=""):
