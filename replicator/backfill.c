@@ -45,17 +45,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "replicator/chunk.h"
 #include "replicator/copier.h"
 #include "replicator/crew.h"
+#include "replicator/deadline.h"
 #include "replicator/existing.h"
 #include "replicator/indexes.h"
 #include "replicator/throttle.h"
 #include "state/store.h"
+
+enum { LOOK_MS = 200 };
 
 /* One table's copy, seen by the workers. All under the mutex but `chunks`, which is the planning worker's. */
 struct job {
@@ -145,12 +147,8 @@ static struct job *take(struct backfill *b, struct crew_member *member)
     bool wait = true;
     pthread_mutex_lock(&b->mutex);
     while (!crew_stopping(member) && !(job = choose(b, &wait)) && wait) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until); /* only to look at `stopping` from time to time */
-        until.tv_nsec += 200000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
-        pthread_cond_timedwait(&b->changed, &b->mutex, &until);
+        /* with a deadline only to look at `stopping` from time to time */
+        deadline_wait(&b->changed, &b->mutex, clock_ms() + LOOK_MS);
     }
     if (job)
         job->planning = true;
@@ -322,11 +320,7 @@ bool backfill_run(const struct backfill_options *o, struct error *err)
     b.jobs = mem_alloc(b.count * sizeof(*b.jobs));
     throttle_init(&b.throttle, o->rate_limit);
     pthread_mutex_init(&b.mutex, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&b.changed, &attr);
-    pthread_condattr_destroy(&attr);
+    deadline_cond_init(&b.changed);
     b.copier = (struct copier_options){
         .config = o->config, .stats = o->stats, .throttle = &b.throttle, .epoch = o->epoch};
     bool ok = crew_run(1, prepare, &b, o->cancel, err) && crew_run(workers, work, &b, o->cancel, err);

@@ -7,12 +7,12 @@
 #include "replicator/crew.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "replicator/deadline.h"
 
 enum { WATCH_MS = 100 };
 
@@ -84,16 +84,6 @@ static void *member_main(void *arg)
     return NULL;
 }
 
-static struct timespec in_ms(int ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_nsec += (long)ms * 1000000L;
-    t.tv_sec += t.tv_nsec / 1000000000L;
-    t.tv_nsec %= 1000000000L;
-    return t;
-}
-
 /* Under the mutex. A statement may begin just after its connection was interrupted: hence again and again. */
 static void interrupt(struct crew *crew)
 {
@@ -107,12 +97,10 @@ static void watch(struct crew *crew, _Atomic bool *cancel)
 {
     pthread_mutex_lock(&crew->mutex);
     while (crew->running > 0) {
-        struct timespec until = in_ms(WATCH_MS);
-        int rc = pthread_cond_timedwait(&crew->ended, &crew->mutex, &until);
-        assert(rc == 0 || rc == ETIMEDOUT);
+        bool woken = deadline_wait(&crew->ended, &crew->mutex, clock_ms() + WATCH_MS);
         if (cancel && atomic_load(cancel))
             atomic_store(&crew->stop, true);
-        if (rc == ETIMEDOUT && atomic_load(&crew->stop))
+        if (!woken && atomic_load(&crew->stop))
             interrupt(crew);
     }
     pthread_mutex_unlock(&crew->mutex);
@@ -120,12 +108,8 @@ static void watch(struct crew *crew, _Atomic bool *cancel)
 
 static void init(struct crew *crew)
 {
-    pthread_condattr_t attr;
     pthread_mutex_init(&crew->mutex, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&crew->ended, &attr);
-    pthread_condattr_destroy(&attr);
+    deadline_cond_init(&crew->ended);
 }
 
 bool crew_run(int count, crew_work *work, void *context, _Atomic bool *cancel, struct error *err)

@@ -3,10 +3,10 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "replicator/deadline.h"
 
 enum owner { OWNER_CAPTURE, OWNER_OFFERED, OWNER_TAKEN };
 
@@ -49,18 +49,10 @@ struct lane {
     int64_t gather_until_ms;    /* the same */
 };
 
-static void until(int64_t deadline_ms, struct timespec *out)
-{
-    out->tv_sec = deadline_ms / 1000;
-    out->tv_nsec = deadline_ms % 1000 * 1000000;
-}
-
 /* False when the deadline has passed. Mutex held. */
 static bool wait_cond(struct lane *self, int64_t deadline_ms)
 {
-    struct timespec ts;
-    until(deadline_ms, &ts);
-    return pthread_cond_timedwait(&self->cond, &self->mutex, &ts) == 0;
+    return deadline_wait(&self->cond, &self->mutex, deadline_ms);
 }
 
 /* The offered batch, now the lane's, or NULL. */
@@ -253,11 +245,7 @@ struct lane *lane_start(const struct lane_options *options)
     self->view.durable = options->position;
     atomic_init(&self->wakes_at, SIZE_MAX);
     pthread_mutex_init(&self->mutex, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&self->cond, &attr);
-    pthread_condattr_destroy(&attr);
+    deadline_cond_init(&self->cond);
     int rc = pthread_create(&self->thread, NULL, lane_main, self);
     assert(rc == 0);
     return self;

@@ -5,6 +5,7 @@ libreplicator_a_SOURCES = \
 	replicator/chunk.c replicator/chunk.h \
 	replicator/copier.c replicator/copier.h \
 	replicator/crew.c replicator/crew.h \
+	replicator/deadline.c replicator/deadline.h \
 	replicator/existing.c replicator/existing.h \
 	replicator/indexes.c replicator/indexes.h \
 	replicator/key_order.c replicator/key_order.h \

@@ -4,11 +4,11 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "pgsql/conn.h"
+#include "replicator/deadline.h"
 #include "replicator/session.h"
 #include "state/lease.h"
 #include "state/schema.h"
@@ -88,13 +88,10 @@ static bool stopping(struct runner *self)
 /* Sleeps, unless the end is wanted. */
 static void pause_ms(struct runner *self, int64_t ms)
 {
-    struct timespec ts;
     int64_t until = clock_ms() + ms;
-    ts.tv_sec = until / 1000;
-    ts.tv_nsec = until % 1000 * 1000000;
     pthread_mutex_lock(&self->mutex);
     while (!self->stop && clock_ms() < until)
-        pthread_cond_timedwait(&self->cond, &self->mutex, &ts);
+        deadline_wait(&self->cond, &self->mutex, until);
     pthread_mutex_unlock(&self->mutex);
 }
 
@@ -358,11 +355,7 @@ struct runner *runner_start(const struct runner_options *options)
     lease_init(&self->lease, options->config->pipeline, options->config->lease_ttl_ms);
     atomic_store(&self->rate_limit, options->config->backfill_rate_limit);
     pthread_mutex_init(&self->mutex, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&self->cond, &attr);
-    pthread_condattr_destroy(&attr);
+    deadline_cond_init(&self->cond);
     int rc = pthread_create(&self->thread, NULL, runner_main, self);
     assert(rc == 0);
     return self;

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "replicator/backfill.h"
+#include "replicator/deadline.h"
 #include "replicator/indexes.h"
 #include "replicator/session_internal.h"
 
@@ -49,13 +49,9 @@ static bool parts_ok(struct session *self, struct error *err)
 
 bool session_wait(struct session *self, int ms, struct error *err)
 {
-    struct timespec ts;
-    int64_t until = clock_ms() + ms;
-    ts.tv_sec = until / 1000;
-    ts.tv_nsec = until % 1000 * 1000000;
     pthread_mutex_lock(&self->wake_mutex);
     if (!self->woken)
-        pthread_cond_timedwait(&self->wake_cond, &self->wake_mutex, &ts);
+        deadline_wait(&self->wake_cond, &self->wake_mutex, clock_ms() + ms);
     self->woken = false;
     pthread_mutex_unlock(&self->wake_mutex);
     return parts_ok(self, err);
@@ -75,13 +71,9 @@ static bool connect_side(struct session *self, bool source, const char *job, str
 
 static void init_sync(struct session *self)
 {
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&self->wake_mutex, NULL);
     pthread_mutex_init(&self->report_mutex, NULL);
-    pthread_cond_init(&self->wake_cond, &attr);
-    pthread_condattr_destroy(&attr);
+    deadline_cond_init(&self->wake_cond);
 }
 
 bool session_open(const struct session_options *options, struct session **out, struct error *err)

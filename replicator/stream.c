@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "pgsql/snapshot.h"
+#include "replicator/deadline.h"
 #include "replicator/lane.h"
 
 /* How many of the transactions dealt out last are remembered, and how long: see stream_all_seen. */
@@ -30,6 +31,7 @@ enum {
     QUIET_MS = 200,     /* silent for so long: idle lanes' rows are moved up once */
     ADVANCE_MS = 10000, /* … and at least so often while only other databases write */
     ADVANCE_BYTES = 16 << 20,
+    MEET_MS = 200,
     TICK_MS = 500,
     STALL_MS = 60000,
     LOOK_MS = 10 /* under load, the lanes are looked after this often */
@@ -318,12 +320,7 @@ static bool meet(struct stream *self, struct error *err)
     bool ok = true;
     pthread_mutex_lock(&self->mutex);
     while (ok && self->want_meet && !self->stop) {
-        struct timespec ts;
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        ts.tv_nsec += 200000000;
-        ts.tv_sec += ts.tv_nsec / 1000000000;
-        ts.tv_nsec %= 1000000000;
-        pthread_cond_timedwait(&self->cond, &self->mutex, &ts);
+        deadline_wait(&self->cond, &self->mutex, clock_ms() + MEET_MS);
         pthread_mutex_unlock(&self->mutex);
         confirm(self);
         ok = self->o.source->ops->tick(self->o.source, err);
@@ -487,11 +484,7 @@ struct stream *stream_start(const struct stream_options *options)
     self->last_advance_ms = clock_ms();
     self->next_ms = NEXT_MS;
     pthread_mutex_init(&self->mutex, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&self->cond, &attr);
-    pthread_condattr_destroy(&attr);
+    deadline_cond_init(&self->cond);
     for (int i = 0; i < options->lane_count; i++) {
         struct lane_options l = {.number = i,
                                  .sink = options->sinks[i],
