@@ -19,6 +19,7 @@ struct grouping {
     struct map partial;            /* op and mask -> 1 + index */
     uint64_t *mask;                /* scratch: op, then the words */
     size_t words;
+    bool in_place; /* a row deleted and inserted again may be updated instead */
 };
 
 static struct net_step *set_add(struct grouping *g, enum net_op op, const uint64_t *mask)
@@ -82,6 +83,26 @@ static const struct ops state_ops[COMPACT_STATES] = {
     [COMPACT_UPSERT] = {1, {NET_UPSERT}}, [COMPACT_LOST] = {2, {NET_DELETE, NET_UPDATE}},
 };
 
+/* One statement for a row instead of two, where nothing tells the new row from the old one updated: no column
+ * that would get its default back, none that UPDATE can't set, and a key that is the same in every byte. */
+static bool can_replace_in_place(const struct table *t)
+{
+    if (t->sink_extra_columns)
+        return false;
+    for (uint16_t i = 0; i < t->column_count; i++) {
+        const struct column *c = &t->columns[i];
+        if (c->sink_identity_always || (c->key && !c->key_bytewise))
+            return false;
+    }
+    return true;
+}
+
+static const struct ops *ops_of(const struct grouping *g, const struct compact_key *key)
+{
+    bool update = key->state == COMPACT_REPLACE && key->full && g->in_place;
+    return &state_ops[update ? COMPACT_UPDATE : key->state];
+}
+
 static void put_row(struct net_step *set, enum net_op op, const struct compact_key *key)
 {
     set->rows[set->count++] =
@@ -97,7 +118,7 @@ static void distribute(struct grouping *g, const struct compact_item *items, siz
         if (fill && i + AHEAD < count)
             __builtin_prefetch(items[i + AHEAD].key);
         const struct compact_key *key = items[i].key;
-        const struct ops *ops = &state_ops[key->state];
+        const struct ops *ops = ops_of(g, key);
         for (uint8_t o = 0; o < ops->count; o++) {
             struct net_step *set = set_for(g, ops->op[o], key);
             if (fill)
@@ -145,7 +166,9 @@ static void put_appended(struct grouping *g)
 
 void compact_sets(struct compact_segment *self)
 {
-    struct grouping g = {.segment = self, .words = (self->table->column_count + 63u) / 64};
+    struct grouping g = {.segment = self,
+                         .words = (self->table->column_count + 63u) / 64,
+                         .in_place = can_replace_in_place(self->table)};
     g.mask = mem_grow(NULL, g.words + 1, sizeof(*g.mask));
     struct compact_item *items = mem_grow(NULL, self->count, sizeof(*items));
     for (uint32_t i = 0; i < self->count; i++)
