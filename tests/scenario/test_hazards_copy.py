@@ -242,7 +242,9 @@ def test_recopy_while_the_others_stream(pipeline):
     school(pipeline, 1000)
     with Load(pipeline.legacy, rows=1000, pause=0.005) as load:
         r = pipeline.start(ready=True)
-        pipeline.target.execute("DELETE FROM event; UPDATE moving SET v = 'wrong'")
+        for table, spoil in (("event", "DELETE FROM event"), ("moving", "UPDATE moving SET v = 'wrong'")):
+            # one table and one lock each, or the lanes and we might wait for each other
+            pipeline.target.execute(f"BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE; {spoil}; COMMIT")
         code, out, err = pipeline.crossfade("recopy", "--table", "public.event")
         assert code == 0, out + err
         code, out, err = pipeline.crossfade("recopy", "--table", "public.moving")
