@@ -2,7 +2,8 @@
  *
  * Where a stream stands, in the source's own terms. A position is always the end of a whole source
  * commit (or of a stretch of WAL that holds none of ours); it is stored as text and compared in order.
- * PostgreSQL: LSN, 64 bit (the `XXX/XXX` of pg_lsn). SQL Server: 10-byte LSN, `0x` and 20 hex digits.
+ * PostgreSQL: LSN, 64 bit (as pg_lsn writes it, `16/B374D848`). SQL Server: 10-byte LSN, `0x` and 20 hex
+ * digits.
  */
 #ifndef MODEL_POSITION_H
 #define MODEL_POSITION_H
