@@ -61,7 +61,9 @@ MUST_CHECK bool prepare_waiting(const struct prepare *self, struct preparation *
 
 void preparation_free(struct preparation *self);
 
-/* The source's end of WAL now, rounded so that a stream reaches it though nothing more is written. */
+/* Where the source's WAL ends now: whatever a statement of ours has seen is before that. The insert position
+ * counts, not the flushed one, as transactions that commit asynchronously are seen before they are written.
+ * Rounded down so that a stream reaches it though nothing more is written. */
 MUST_CHECK bool prepare_source_end(struct pg_conn *source, struct position *out, struct error *err);
 
 /* The publication of tables without a replica identity into out; NULL if there is none. Returns out. */

@@ -179,19 +179,22 @@ bool prepare_slot(const struct prepare *self, struct preparation *p, struct erro
 
 bool prepare_source_end(struct pg_conn *source, struct position *out, struct error *err)
 {
-    char text[POSITION_TEXT_SIZE + 1];
-    if (!pg_query_one(
-            source,
-            "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()"
-            " ELSE pg_catalog.pg_current_wal_insert_lsn() END",
-            0, NULL, text, sizeof(text), NULL, err))
+    enum { PAGE_HEADER_MAX = 40 };
+    PGresult *r =
+        pg_query(source,
+                 "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()"
+                 " ELSE pg_catalog.pg_current_wal_insert_lsn() END,"
+                 " pg_catalog.current_setting('wal_block_size')",
+                 0, NULL, err);
+    if (!r)
         return false;
-    if (!position_parse(text, out) || out->kind == POSITION_NONE)
-        return error_set(err, ERROR_RETRY, "legacy: end of WAL \"%s\" makes no sense", text);
-    /* Right behind a page's header (24 bytes, 40 at a segment's start) nothing has been written yet: the end
-     * of what there is lies before it. */
-    uint64_t in_page = out->low % 8192;
-    if (in_page == 24 || in_page == 40)
-        out->low -= in_page;
-    return true;
+    uint64_t block = strtoull(PQgetvalue(r, 0, 1), NULL, 10);
+    bool ok = position_parse(PQgetvalue(r, 0, 0), out) && out->kind != POSITION_NONE && block > 0;
+    if (!ok)
+        error_set(err, ERROR_RETRY, "legacy: end of WAL \"%s\" makes no sense", PQgetvalue(r, 0, 0));
+    PQclear(r);
+    /* Right behind a page's header nothing has been written yet: an idle server never sends up to there. */
+    if (ok && out->low % block <= PAGE_HEADER_MAX)
+        out->low -= out->low % block;
+    return ok;
 }

@@ -18,6 +18,7 @@
 #include "pgsql/sql.h"
 #include "pgsql/statement.h"
 #include "replicator/key_order.h"
+#include "replicator/prepare.h"
 
 enum { SLICE_FIRST = 8, SLICE_MAX = 1000, SLICE_BYTES = 4 << 20 };
 
@@ -321,27 +322,6 @@ static bool hand_over(struct reread *r, char **refusals, bool *any, struct error
     return refusals != NULL;
 }
 
-/* Where the source's WAL ends now: whatever a statement of ours has seen is before that. The insert position
- * counts, not the flushed one, as transactions that commit asynchronously are seen before they are written.
- * Behind a page border it is the border that counts: an idle server never sends what follows, a page header
- * only. */
-static bool read_end(struct pg_conn *source, struct position *out, struct error *err)
-{
-    enum { PAGE_HEADER_MAX = 40 };
-    char text[32], block[16];
-    if (!pg_query_one(source, "SELECT pg_catalog.pg_current_wal_insert_lsn()", 0, NULL, text, sizeof(text),
-                      NULL, err) ||
-        !pg_query_one(source, "SELECT pg_catalog.current_setting('wal_block_size')", 0, NULL, block,
-                      sizeof(block), NULL, err))
-        return false;
-    uint64_t size = strtoull(block, NULL, 10);
-    if (!position_parse(text, out) || size == 0)
-        return error_set(err, ERROR_RETRY, "legacy: \"%s\" is no WAL position", text);
-    if (out->low % size <= PAGE_HEADER_MAX)
-        out->low -= out->low % size;
-    return true;
-}
-
 /* Triggers and foreign keys of the target must not act on rows that the source has finished already. Where
  * the role may not switch them off the lanes can't either, and check has said so. */
 static bool set_role(struct pg_conn *target, const char *role, struct error *err)
@@ -378,5 +358,5 @@ bool reread_run(struct pg_conn *source, struct pg_conn *target, const char *pipe
     }
     PQclear(listed);
     ok = ok && (!any || set_role(target, "DEFAULT", err));
-    return ok && ((*count == 0 && !refused_some) || read_end(source, past, err));
+    return ok && ((*count == 0 && !refused_some) || prepare_source_end(source, past, err));
 }

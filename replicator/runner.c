@@ -229,6 +229,11 @@ static enum event phase_prepare(struct runner *self)
     self->failing_since_ms = 0;
     if (!session_paused(self->session))
         return EVENT_OK;
+    if (self->o.until_caught_up) {
+        log_warning(self->o.log, "the pipeline is paused: it will not catch up - see crossfade resume");
+        self->exit_status = 1;
+        return EVENT_END;
+    }
     enum session_next next = session_idle(self->session, &self->err);
     return next == SESSION_FAILED ? failed(self) : EVENT_AGAIN;
 }

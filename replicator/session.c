@@ -169,7 +169,7 @@ bool session_any_stopped(const struct session *self)
 {
     for (uint32_t i = 0; i < self->p.tables.count; i++) {
         enum table_state s = self->p.tables.tables[i]->state;
-        if (s == TABLE_STOPPED || s == TABLE_DRIFT)
+        if (s == TABLE_STOPPED || s == TABLE_DRIFT || s == TABLE_PAUSED)
             return true;
     }
     return false;

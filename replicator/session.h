@@ -60,7 +60,7 @@ enum session_next session_finish(struct session *self, struct error *err);
 enum session_next session_follow(struct session *self, bool until_end, struct error *err);
 /* Paused: waits for wishes. */
 enum session_next session_idle(struct session *self, struct error *err);
-/* Is a table stopped or drifted? (`--until-caught-up` then ends with 1.) */
+/* Is a table stopped, drifted or paused? (`--until-caught-up` then ends with 1.) */
 bool session_any_stopped(const struct session *self);
 
 #endif

@@ -339,3 +339,17 @@ def test_row_read_again_before_its_commit_shows(pipeline):
     writer.join(30)
     r.wait(lambda: pipeline.target.one("SELECT count(*) FROM t") == 10, 30, "the row is there again")
     pipeline.wait_equal(r)
+
+
+def test_until_caught_up_of_a_paused_pipeline(pipeline):
+    """--until-caught-up must not wait for ever for what is paused, nor call it caught up"""
+    r = start(pipeline, "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY);", "INSERT INTO t VALUES (1)")
+    r.stop()
+    for what in ((), ("--table", "public.t")):
+        code, out, err = pipeline.crossfade("pause", *what)
+        assert code == 0, out + err
+        pipeline.move(expect=1)
+        code, out, err = pipeline.crossfade("resume", *what)
+        assert code == 0, out + err
+    pipeline.move()
+    pipeline.assert_equal()
