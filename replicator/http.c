@@ -38,16 +38,17 @@ static void on_health(struct evhttp_request *request, void *context)
     buffer_free(&body);
 }
 
-/* Ready: this process runs the pipeline, and it streams. */
+/* Ready: this process runs the pipeline, it streams, and the target answered when it was asked last. */
 static void on_ready(struct evhttp_request *request, void *context)
 {
     struct http *self = context;
     struct stats *stats = self->o.stats;
     struct buffer body = {0};
-    bool ready = stats->role == STATS_ACTIVE && stats->phase == PHASE_STREAMING;
-    buffer_printf(&body, "%s: %s, %s\n", ready ? "ready" : "not ready",
+    bool ready = stats->role == STATS_ACTIVE && stats->phase == PHASE_STREAMING && stats->sink_ok;
+    buffer_printf(&body, "%s: %s, %s%s\n", ready ? "ready" : "not ready",
                   stats_role_name((enum stats_role)stats->role),
-                  stats_phase_name((enum stats_phase)stats->phase));
+                  stats_phase_name((enum stats_phase)stats->phase),
+                  stats->sink_ok ? "" : ", the target does not answer");
     reply(request, ready ? 200 : 503, "text/plain; charset=utf-8", &body);
     buffer_free(&body);
 }

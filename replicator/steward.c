@@ -80,6 +80,7 @@ static bool beat(struct steward *self)
     struct error err = {0};
     bool ok = self->target.pg || open_target(self, &err);
     ok = ok && lease_beat(&self->o.lease, &self->target, &err);
+    self->o.stats->sink_ok = ok;
     if (ok) {
         self->last_beat_ms = clock_ms();
         return true;
@@ -164,8 +165,11 @@ static void wait_for_work(struct steward *self, int64_t until_ms)
         self->wishes++;
         self->o.changed(self->o.context);
     }
-    if (!up)
+    if (!up) {
+        /* An idle lane does not notice: it has nothing to say. */
+        self->o.stats->sink_ok = false;
         pg_conn_close(&self->target);
+    }
 }
 
 static bool stopping(struct steward *self)
