@@ -30,6 +30,9 @@ struct lane {
     bool offered_complete;  /* capture's: was the batch offered last at a boundary of transactions? */
     _Atomic int owner;      /* of slot[filling] */
     _Atomic size_t offered; /* changes in the batch offered last */
+    /* Whole transactions that were offered are in the filling batch again, with the open one behind them:
+     * they count as received, so the lane must count as busy. */
+    _Atomic bool taken_back;
     _Atomic size_t
         wakes_at; /* the lane sleeps: who offers so many changes must signal; SIZE_MAX: it's awake */
     pthread_t thread;
@@ -275,7 +278,11 @@ void lane_free(struct lane *self, bool drain)
 struct batch *lane_filling(struct lane *self)
 {
     int owner = OWNER_OFFERED;
-    if (!atomic_compare_exchange_strong(&self->owner, &owner, OWNER_CAPTURE) && owner == OWNER_TAKEN) {
+    bool before = atomic_exchange(&self->taken_back, true);
+    if (atomic_compare_exchange_strong(&self->owner, &owner, OWNER_CAPTURE))
+        return self->slot[self->filling];
+    atomic_store(&self->taken_back, before && owner == OWNER_CAPTURE);
+    if (owner == OWNER_TAKEN) {
         /* The lane reset the other one before it took this one. */
         self->filling = 1 - self->filling;
         self->slot[self->filling]->continues = !self->offered_complete;
@@ -295,6 +302,7 @@ void lane_offer(struct lane *self)
     self->offered_complete = b->complete;
     atomic_store(&self->offered, count);
     atomic_store(&self->owner, OWNER_OFFERED); /* from here on it may be the lane's */
+    atomic_store(&self->taken_back, false);
     if (count >= atomic_load(&self->wakes_at)) {
         pthread_mutex_lock(&self->mutex);
         pthread_cond_broadcast(&self->cond);
@@ -337,7 +345,7 @@ bool lane_wait_taken(struct lane *self, int64_t deadline_ms)
 /* Mutex held. */
 static bool is_busy(const struct lane *self)
 {
-    return self->busy || atomic_load(&self->owner) == OWNER_OFFERED;
+    return self->busy || atomic_load(&self->owner) == OWNER_OFFERED || atomic_load(&self->taken_back);
 }
 
 void lane_settle(struct lane *self)

@@ -254,11 +254,41 @@ static void a_loaded_lane_gathers(void **state)
     stats_free(stats);
 }
 
+/* What was offered and is taken back, for the next transaction to go behind it, is not applied: the lane is
+ * not idle. */
+static void a_batch_taken_back_keeps_the_lane_busy(void **state)
+{
+    struct watcher w = {.seed = 5, .slow_start = true};
+    struct stats *stats = stats_new("test");
+    struct table *table = one_column();
+    struct lane *lane = start(&w, stats, 1 << 20);
+    (void)state;
+    for (uint64_t i = 0; i < 2; i++) {
+        struct transaction t = {
+            .xid = (uint32_t)i, .commit = position_lsn(2 + i * 2), .end = position_lsn(3 + i * 2)};
+        batch_begin(lane_filling(lane), &t);
+        fill(lane_filling(lane), table, i);
+        batch_commit(lane_filling(lane), &t);
+        lane_offer(lane);
+        if (i == 0)
+            assert_true(lane_wait_taken(lane, clock_ms() + 5000));
+    }
+    bool taken_back = lane_filling(lane)->count > 0; /* else the lane was quicker */
+    assert_true(!taken_back || lane_look(lane).busy);
+    lane_offer(lane);
+    assert_true(lane_wait_idle(lane, clock_ms() + 5000));
+    assert_int_equal(lane_look(lane).applied.low, 5);
+    lane_free(lane, true);
+    table_free(table);
+    stats_free(stats);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_transaction_once_and_in_order),
         cmocka_unit_test(a_large_transaction_comes_in_pieces),
+        cmocka_unit_test(a_batch_taken_back_keeps_the_lane_busy),
         cmocka_unit_test(settling_makes_it_durable),
         cmocka_unit_test(a_loaded_lane_gathers),
     };
