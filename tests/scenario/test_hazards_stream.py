@@ -383,6 +383,8 @@ def test_45_progress_row_stays_hot(pipeline):
     with c.cursor() as cur:
         for i in range(1500):
             cur.execute("UPDATE t SET n = %s WHERE id = 1", (i,))
+            if i % 10 == 0:
+                time.sleep(0.01)  # not so much load that hundreds share one commit
     c.close()
     pipeline.wait_equal(r)
     r.stop()
