@@ -39,6 +39,8 @@ libreplicator_a_SOURCES = \
 	replicator/session_wishes.c \
 	replicator/steward.c \
 	replicator/steward.h \
+	replicator/stall.c \
+	replicator/stall.h \
 	replicator/stream.c \
 	replicator/stream.h \
 	replicator/stats.c replicator/stats.h \

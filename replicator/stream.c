@@ -21,6 +21,7 @@
 #include "pgsql/snapshot.h"
 #include "replicator/deadline.h"
 #include "replicator/lane.h"
+#include "replicator/stall.h"
 
 /* How many of the transactions dealt out last are remembered, and how long: see stream_all_seen. */
 enum { DEALT = 32768, DEALT_MS = 3600 * 1000 };
@@ -79,8 +80,7 @@ struct stream {
     int64_t last_advance_ms;
     int64_t last_look_ms;
     int64_t next_ms;
-    struct position stalled_at; /* where applying stood when it moved last */
-    int64_t stalled_since_ms;
+    struct stall stall;
 };
 
 /* The least durable row, confirmed to the source when it has grown. */
@@ -127,6 +127,41 @@ static bool lane_ok(struct lane *lane, struct error *err)
     return false;
 }
 
+/* Where applying stands, and how old the newest applied commit is while there is more to apply. */
+static void update_stats(struct stream *self)
+{
+    struct position applied = self->routed;
+    int64_t oldest = 0;
+    for (int i = 0; i < self->o.lane_count; i++) {
+        struct lane_view v = lane_look(self->lanes[i]);
+        if (!v.busy)
+            continue;
+        if (position_compare(v.applied, applied) < 0)
+            applied = v.applied;
+        if (v.end_time_us && (!oldest || v.end_time_us < oldest))
+            oldest = v.end_time_us;
+    }
+    int64_t lag_ms = oldest ? (clock_wall_us() - oldest) / 1000 : 0;
+    atomic_store(&self->o.stats->applied, applied.low);
+    atomic_store(&self->o.stats->lag_ms, lag_ms > 0 ? lag_ms : 0);
+}
+
+/* Reading that advances while applying does not (hazard 1). */
+static void watch_for_stall(struct stream *self, int64_t now)
+{
+    struct position applied = position_lsn(self->o.stats->applied);
+    int64_t limit_ms = self->o.stall_ms ? self->o.stall_ms : STALL_MS;
+    if (!stall_look(&self->stall, applied, self->routed, now, limit_ms))
+        return;
+    char text[POSITION_TEXT_SIZE];
+    struct log_fields fields = {.position = position_format(applied, text)};
+    log_write(
+        self->o.log, LOG_LEVEL_WARNING, &fields,
+        "nothing has been applied for %lld s although more has been read - a long transaction, or a lock "
+        "on the target? - see pg_locks there for application_name crossfade:%s:lane0 and on",
+        (long long)limit_ms / 1000, self->o.config->pipeline);
+}
+
 /* Waits for a lane by `wait`, keeping the source alive. */
 static bool wait_lane(struct stream *self, struct lane *lane, bool (*wait)(struct lane *, int64_t),
                       struct error *err)
@@ -135,6 +170,8 @@ static bool wait_lane(struct stream *self, struct lane *lane, bool (*wait)(struc
         if (stopping_now(self))
             return error_set(err, ERROR_CANCELED, "stopped");
         confirm(self);
+        update_stats(self);
+        watch_for_stall(self, clock_ms());
         if (!self->o.source->ops->tick(self->o.source, err))
             return false;
     }
@@ -338,44 +375,6 @@ static bool meet_wanted(struct stream *self)
     pthread_mutex_unlock(&self->mutex);
     /* Lanes that resumed ahead of the others are met where the foremost stands. */
     return want && position_compare(self->routed, self->foremost) >= 0;
-}
-
-/* Where applying stands, and how old the newest applied commit is while there is more to apply. */
-static void update_stats(struct stream *self)
-{
-    struct position applied = self->routed;
-    int64_t oldest = 0;
-    for (int i = 0; i < self->o.lane_count; i++) {
-        struct lane_view v = lane_look(self->lanes[i]);
-        if (!v.busy)
-            continue;
-        if (position_compare(v.applied, applied) < 0)
-            applied = v.applied;
-        if (v.end_time_us && (!oldest || v.end_time_us < oldest))
-            oldest = v.end_time_us;
-    }
-    int64_t lag_ms = oldest ? (clock_wall_us() - oldest) / 1000 : 0;
-    atomic_store(&self->o.stats->applied, applied.low);
-    atomic_store(&self->o.stats->lag_ms, lag_ms > 0 ? lag_ms : 0);
-}
-
-/* Reading that advances while applying does not (hazard 1). */
-static void watch_for_stall(struct stream *self, int64_t now)
-{
-    struct position applied = position_lsn(self->o.stats->applied);
-    if (position_compare(applied, self->stalled_at) != 0 || position_compare(applied, self->routed) >= 0) {
-        self->stalled_at = applied;
-        self->stalled_since_ms = now;
-    } else if (now - self->stalled_since_ms >= STALL_MS) {
-        char text[POSITION_TEXT_SIZE];
-        struct log_fields fields = {.position = position_format(applied, text)};
-        self->stalled_since_ms = now;
-        log_write(self->o.log, LOG_LEVEL_WARNING, &fields,
-                  "nothing has been applied for %d s although more has been read - a long transaction, or a "
-                  "lock on the "
-                  "target? - see pg_locks there for application_name crossfade:%s:lane0 and on",
-                  STALL_MS / 1000, self->o.config->pipeline);
-    }
 }
 
 static bool look_after_lanes(struct stream *self, int64_t now, struct error *err)

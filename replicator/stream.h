@@ -28,6 +28,7 @@ struct stream_options {
     struct position *positions; /* of each lane's progress row */
     int lane_count;
     struct table_set *tables;
+    int64_t stall_ms; /* warns when applying stands still for so long while more is read; 0: a minute */
     /* A table stops in the stream's own threads (drift seen by capture); `recopy`: only a new copy mends it.
      * Must store it durably; false: the stream ends. */
     bool (*table_stopped)(void *context, struct table *table, bool recopy, const char *reason,
