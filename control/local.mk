@@ -33,4 +33,4 @@ libcontrol_a_SOURCES = \
 
 bin_PROGRAMS += crossfade
 crossfade_SOURCES = control/main.c control/dispatch.c
-crossfade_LDADD = libcontrol.a libcrossfade.a $(LIBPQ_LIBS) $(CJSON_LIBS) $(HIREDIS_LIBS) $(SYSTEMD_LIBS)
+crossfade_LDADD = libcontrol.a libcrossfade.a $(LIBPQ_LIBS) $(CJSON_LIBS) $(HIREDIS_LIBS) $(SYSTEMD_LIBS) $(FREETDS_LIBS)

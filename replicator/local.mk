@@ -49,4 +49,4 @@ libreplicator_a_SOURCES = \
 sbin_PROGRAMS += crossfade-replicator
 crossfade_replicator_SOURCES = replicator/main.c
 crossfade_replicator_LDADD = libreplicator.a libcrossfade.a $(LIBPQ_LIBS) $(LIBEVENT_LIBS) $(CJSON_LIBS) \
-	$(HIREDIS_LIBS) $(SYSTEMD_LIBS)
+	$(HIREDIS_LIBS) $(SYSTEMD_LIBS) $(FREETDS_LIBS)

@@ -16,7 +16,7 @@ TESTS += $(CHECKS)
 check_PROGRAMS += tests/unit/config_describe
 tests_unit_config_describe_SOURCES = tests/unit/config_describe.c
 tests_unit_config_describe_LDADD = $(FUZZ_LDADD)
-AM_TESTS_ENVIRONMENT = CC='$(CC)'; CHECK_CPPFLAGS='$(LIBPQ_CFLAGS) $(LIBEVENT_CFLAGS) $(CJSON_CFLAGS) $(HIREDIS_CFLAGS) $(SYSTEMD_CFLAGS)'; \
+AM_TESTS_ENVIRONMENT = CC='$(CC)'; CHECK_CPPFLAGS='$(LIBPQ_CFLAGS) $(LIBEVENT_CFLAGS) $(CJSON_CFLAGS) $(HIREDIS_CFLAGS) $(SYSTEMD_CFLAGS) $(FREETDS_CFLAGS)'; \
 	export CC CHECK_CPPFLAGS;
 EXTRA_DIST += $(CHECKS) \
 	tests/check_full.sh \

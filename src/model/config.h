@@ -14,6 +14,17 @@
 #include "base/log.h"
 
 enum legacy_kind { LEGACY_POSTGRESQL, LEGACY_SQLSERVER, LEGACY_CSV };
+/* In what order: config_options.c. */
+enum capture_kind {
+    CAPTURE_LOGICAL,
+    CAPTURE_TIMESTAMP,
+    CAPTURE_SNAPSHOT,
+    CAPTURE_CDC,
+    CAPTURE_CHANGE_TRACKING,
+    CAPTURE_ROWVERSION
+};
+enum sqlserver_auth { SQLSERVER_AUTH_SQL, SQLSERVER_AUTH_KERBEROS, SQLSERVER_AUTH_NTLM };
+enum sqlserver_encrypt { SQLSERVER_REQUIRE, SQLSERVER_REQUEST, SQLSERVER_OFF, SQLSERVER_STRICT };
 enum names_rule { NAMES_AS_IS, NAMES_SNAKE_CASE };
 enum existing_rule { EXISTING_REFUSE, EXISTING_UPSERT, EXISTING_TRUNCATE };
 enum index_rule { INDEXES_DEFER, INDEXES_KEEP };
@@ -26,6 +37,10 @@ struct config_table {
     char **key;  /* NULL: from the catalog */
     int key_count;
     enum existing_rule existing; /* the pipeline's unless given */
+    enum capture_kind capture;   /* the same */
+    char *updated_at;            /* capture timestamp: the column of the last change, else NULL */
+    char *soft_delete;           /* capture timestamp: the column that marks a row as deleted; NULL: none */
+    int64_t overlap_ms;          /* capture timestamp: how far behind the newest each poll reads again */
     int line;                    /* where in the file, for messages */
 };
 
@@ -36,6 +51,22 @@ struct config_group {
     int table_count;
     enum group_direction direction;
     bool following_writable;
+};
+
+/* Where a SQL Server is and how to log in. */
+struct config_sqlserver {
+    char *host;   /* NULL with `server` */
+    int port;     /* 0: 1433, or what the section of `server` says */
+    char *server; /* a section of the user's freetds.conf; NULL: none */
+    char *database;
+    char *user;     /* NULL with kerberos */
+    char *password; /* secret; NULL with kerberos */
+    enum sqlserver_auth auth;
+    char *spn; /* NULL: the library's MSSQLSvc/host:port */
+    enum sqlserver_encrypt encrypt;
+    char *ca;                      /* a file of CA certificates; NULL: the system's */
+    bool hostname;                 /* the certificate must carry the host's name */
+    bool trust_server_certificate; /* it is not looked at */
 };
 
 struct config_schema {
@@ -51,6 +82,8 @@ struct config {
     char *legacy_conninfo;
     char *legacy_slot; /* never NULL: crossfade_<pipeline> unless given */
     char *legacy_publication;
+    enum capture_kind legacy_capture;
+    struct config_sqlserver sqlserver; /* of legacy_kind LEGACY_SQLSERVER */
     char *target_conninfo;
     char *target_slot; /* of the reverse stream: crossfade_<pipeline>_reverse unless given */
     char *target_publication;

@@ -1,5 +1,5 @@
 # cmocka tests, one program a noun: tests/unit/<noun>_test.c
-UNIT_LDADD = libcrossfade.a $(CMOCKA_LIBS) $(LIBPQ_LIBS) $(CJSON_LIBS) $(SYSTEMD_LIBS)
+UNIT_LDADD = libcrossfade.a $(CMOCKA_LIBS) $(LIBPQ_LIBS) $(CJSON_LIBS) $(SYSTEMD_LIBS) $(FREETDS_LIBS)
 UNIT_TESTS =
 UNIT_TESTS += tests/unit/arena_test
 tests_unit_arena_test_SOURCES = tests/unit/arena_test.c

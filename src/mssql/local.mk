@@ -1,0 +1,7 @@
+# Without FreeTDS none of it is built, and config says so to who wants a SQL Server.
+MSSQL_SOURCES = \
+	src/mssql/ms_error.c src/mssql/ms_error.h \
+	src/mssql/sql.c src/mssql/sql.h
+if HAVE_FREETDS
+libcrossfade_a_SOURCES += $(MSSQL_SOURCES)
+endif
