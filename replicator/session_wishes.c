@@ -67,7 +67,7 @@ static bool table_wish_done(struct session *self, const struct table *t, const c
     struct buffer object = {0};
     buffer_printf(&object, "table:%s", t->from);
     const struct wish *w = wish_find(&self->wishes, buffer_text(&object), key);
-    bool ok = !w || wish_done(&self->target, self->o.config->pipeline, w, err);
+    bool ok = !w || wish_done(&self->target, self->o.config->pipeline, self->o.lease.epoch, w, err);
     buffer_free(&object);
     return ok;
 }
@@ -236,7 +236,7 @@ bool session_wishes_sinks(struct session *self, struct sink **sinks, struct erro
             ok = k == 0 ? pg_sink_retry_quarantine(sinks[lane], ids, (size_t)count, err)
                         : pg_sink_skip_quarantine(sinks[lane], ids, (size_t)count, err);
         free(ids);
-        if (!ok || !wish_done(&self->target, self->o.config->pipeline, w, err))
+        if (!ok || !wish_done(&self->target, self->o.config->pipeline, self->o.lease.epoch, w, err))
             return false;
     }
     return true;

@@ -3,6 +3,8 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,13 +57,18 @@ const struct wish *wish_find(const struct wish_list *self, const char *object, c
     return NULL;
 }
 
-bool wish_done(struct pg_conn *target, const char *pipeline, const struct wish *wish, struct error *err)
+bool wish_done(struct pg_conn *target, const char *pipeline, int64_t epoch, const struct wish *wish,
+               struct error *err)
 {
-    const char *params[] = {pipeline, wish->object, wish->key, wish->at};
+    char number[24];
+    snprintf(number, sizeof(number), "%" PRId64, epoch);
+    const char *params[] = {pipeline, wish->object, wish->key, wish->at, number};
+    /* Asked for by the DELETE, so that it is not left out; it raises before any row is touched. */
     if (!pg_exec_params(target,
-                        "DELETE FROM crossfade.wish WHERE pipeline = $1 AND object = $2 AND key = $3"
-                        " AND at = $4::timestamptz",
-                        4, params, err))
+                        "WITH fenced AS MATERIALIZED (SELECT crossfade.fence($1, $5::int8))"
+                        " DELETE FROM crossfade.wish WHERE pipeline = $1 AND object = $2 AND key = $3"
+                        " AND at = $4::timestamptz AND EXISTS (SELECT FROM fenced)",
+                        5, params, err))
         return error_prefix(err, "deleting wish %s of %s", wish->key, wish->object);
     return true;
 }

@@ -7,9 +7,9 @@
  *   object                                  key        value         stays
  *   pipeline | group:<group> | table:<from> paused     true | false  yes
  *   table:<from>                            recopy     true          deleted when the copy is planned
- *   table:<from>                            resume     true          deleted when the table has left drift or
- * stopped quarantine                              retry      ["1", "2"]    deleted when done; ids of
- * crossfade.quarantine quarantine                              skip       ["3"]         deleted when done
+ *   table:<from>                            resume     true          deleted when it has left drift, stopped
+ *   quarantine                              retry      ["1", "2"]    deleted when done:
+ * crossfade.quarantine.id quarantine                              skip       ["3"]         deleted when done
  *
  * A table is paused if any of the pipeline, its group and itself is. Lists grow while they wait: one that has
  * grown is not deleted by wish_done, and comes again with ids that are done already; those are no error.
@@ -40,9 +40,10 @@ MUST_CHECK bool wish_read(struct pg_conn *target, const char *pipeline, struct w
 void wish_list_free(struct wish_list *self); /* zeroes it */
 const struct wish *wish_find(const struct wish_list *self, const char *object,
                              const char *key); /* NULL if none */
-/* Done: deletes it, unless it has been wished anew since it was read. */
-MUST_CHECK bool wish_done(struct pg_conn *target, const char *pipeline, const struct wish *wish,
-                          struct error *err);
+/* Done: deletes it, unless it has been wished anew since it was read. Fenced: ERROR_FENCED under an epoch
+ * that has passed, so that a process that wakes up does not take a wish from its successor. */
+MUST_CHECK bool wish_done(struct pg_conn *target, const char *pipeline, int64_t epoch,
+                          const struct wish *wish, struct error *err);
 /* Control side. */
 MUST_CHECK bool wish_put(struct pg_conn *target, const char *pipeline, const char *object, const char *key,
                          const char *json, struct error *err);

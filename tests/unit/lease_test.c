@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "legacy/legacy_pgsql_fingerprint.h"
 #include "state/lease.h"
 #include "state/schema.h"
 #include "state/store.h"
@@ -335,17 +336,24 @@ static void a_wish_that_has_grown_is_not_done(void **state)
     struct wish_list list = {0};
     struct error err = {0};
     int64_t *ids;
+    run(&conn, "INSERT INTO crossfade.lease VALUES ('wish', 'x', 3, now())");
     assert_true(wish_put(&conn, "wish", "quarantine", "retry", "[\"1\"]", &err));
     assert_true(wish_read(&conn, "wish", &list, &err));
     assert_true(wish_put(&conn, "wish", "quarantine", "retry", "[\"2\"]", &err));
-    assert_true(wish_done(&conn, "wish", wish_find(&list, "quarantine", "retry"), &err));
+    assert_true(wish_done(&conn, "wish", 3, wish_find(&list, "quarantine", "retry"), &err));
     wish_list_free(&list);
     assert_true(wish_read(&conn, "wish", &list, &err));
     assert_int_equal(list.count, 1);
     assert_int_equal(wish_ids(&list.wishes[0], &ids), 2);
     assert_int_equal(ids[1], 2);
     free(ids);
-    assert_true(wish_done(&conn, "wish", &list.wishes[0], &err));
+    /* A process that wakes up under an old epoch takes no wish from its successor. */
+    assert_false(wish_done(&conn, "wish", 2, &list.wishes[0], &err));
+    assert_int_equal(err.kind, ERROR_FENCED);
+    wish_list_free(&list);
+    assert_true(wish_read(&conn, "wish", &list, &err));
+    assert_int_equal(list.count, 1);
+    assert_true(wish_done(&conn, "wish", 3, &list.wishes[0], &err));
     wish_list_free(&list);
     assert_true(wish_read(&conn, "wish", &list, &err));
     assert_int_equal(list.count, 0);
@@ -358,24 +366,24 @@ static void what_is_stored_comes_back(void **state)
     (void)state;
     struct pg_conn conn = session("store", "control");
     struct error err = {0};
-    struct fingerprint now, back;
+    struct pgsql_fingerprint now, back;
     bool found;
     char *json;
     struct store_progress *rows;
     int count;
     run(&conn, "INSERT INTO crossfade.lease VALUES ('store', 'x', 3, now())");
-    assert_true(fingerprint_get(&conn, "store", "forward", &back, &found, &err));
+    assert_true(pgsql_fingerprint_get(&conn, "store", "forward", &back, &found, &err));
     assert_false(found);
-    if (!fingerprint_read_source(&conn, &now, &err))
+    if (!pgsql_fingerprint_read(&conn, &now, &err))
         fail_msg("%s", err.text);
     assert_int_equal(now.timeline, 1);
     assert_true(strlen(now.system_id) > 10);
     snprintf(now.slot, sizeof(now.slot), "crossfade_store");
     now.slot_start = position_lsn(0x16B3748);
-    assert_true(fingerprint_put(&conn, "store", 3, "forward", &now, &err));
-    assert_true(fingerprint_get(&conn, "store", "forward", &back, &found, &err));
+    assert_true(pgsql_fingerprint_put(&conn, "store", 3, "forward", &now, &err));
+    assert_true(pgsql_fingerprint_get(&conn, "store", "forward", &back, &found, &err));
     assert_true(found);
-    assert_true(fingerprint_compare(&back, &now, &err));
+    assert_true(pgsql_fingerprint_compare(&back, &now, &err));
     assert_string_equal(back.slot, "crossfade_store");
     assert_int_equal(position_compare(back.slot_start, now.slot_start), 0);
     assert_true(store_get(&conn, "store", "pipeline", "nothing", &json, &err));
