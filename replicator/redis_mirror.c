@@ -91,6 +91,7 @@ static void collect(struct redis_mirror *self, struct mirror *m)
     mirror_set(m, MIRROR_STATE, "pipeline", "%s",
                stats->paused ? "paused" : stats_phase_name((enum stats_phase)stats->phase));
     stats_lock(stats);
+    m->whole = stats->table_count > 0;
     char field[256];
     const char *group;
     for (uint32_t i = 0; (group = report_group_name(stats, i)); i++) {

@@ -13,25 +13,35 @@
 
 static const char *const part_names[MIRROR_PARTS] = {"offsets", "state", "flags"};
 
-/* KEYS: epoch, then one hash a part. ARGV: epoch, channel, then for each part its number of pairs and the
- * pairs. Flags change rarely and state not often: only what is new is written, and told. */
-static const char script[] = "local held = tonumber(redis.call('GET', KEYS[1]) or '0') or 0\n"
-                             "if held > tonumber(ARGV[1]) then return 0 end\n"
-                             "redis.call('SET', KEYS[1], ARGV[1])\n"
-                             "local at = 3\n"
-                             "for k = 2, #KEYS do\n"
-                             "  local pairs_left = tonumber(ARGV[at])\n"
-                             "  at = at + 1\n"
-                             "  for _ = 1, pairs_left do\n"
-                             "    local field, value = ARGV[at], ARGV[at + 1]\n"
-                             "    at = at + 2\n"
-                             "    if redis.call('HGET', KEYS[k], field) ~= value then\n"
-                             "      redis.call('HSET', KEYS[k], field, value)\n"
-                             "      if k > 2 then redis.call('PUBLISH', ARGV[2], field .. ' ' .. value) end\n"
-                             "    end\n"
-                             "  end\n"
-                             "end\n"
-                             "return 1\n";
+/* KEYS: epoch, then one hash a part. ARGV: epoch, channel, whether state is whole, then for each part its
+ * number of pairs and the pairs. Flags change rarely and state not often: only what is new is written, and
+ * told. */
+static const char script[] =
+    "local held = tonumber(redis.call('GET', KEYS[1]) or '0') or 0\n"
+    "if held > tonumber(ARGV[1]) then return 0 end\n"
+    "redis.call('SET', KEYS[1], ARGV[1])\n"
+    "local at = 4\n"
+    "local now = {}\n"
+    "for k = 2, #KEYS do\n"
+    "  local pairs_left = tonumber(ARGV[at])\n"
+    "  at = at + 1\n"
+    "  for _ = 1, pairs_left do\n"
+    "    local field, value = ARGV[at], ARGV[at + 1]\n"
+    "    at = at + 2\n"
+    "    if k == 3 then now[field] = true end\n"
+    "    if redis.call('HGET', KEYS[k], field) ~= value then\n"
+    "      redis.call('HSET', KEYS[k], field, value)\n"
+    "      if k > 2 then redis.call('PUBLISH', ARGV[2], field .. ' ' .. value) end\n"
+    "    end\n"
+    "  end\n"
+    "end\n"
+    "for _, field in ipairs(ARGV[3] == '1' and redis.call('HKEYS', KEYS[3]) or {}) do\n"
+    "  if not now[field] then\n"
+    "    redis.call('HDEL', KEYS[3], field)\n"
+    "    redis.call('PUBLISH', ARGV[2], field .. ' ')\n"
+    "  end\n"
+    "end\n"
+    "return 1\n";
 
 char *mirror_key(const char *pipeline, const char *name, char out[64])
 {
@@ -107,8 +117,8 @@ static void add_number(struct mirror_command *out, int64_t n)
 
 void mirror_encode(const struct mirror *self, struct mirror_command *out)
 {
-    /* EVAL script numkeys, the keys, epoch and channel, and a count for each part */
-    size_t size = 3 + 1 + MIRROR_PARTS + 2 + MIRROR_PARTS;
+    /* EVAL script numkeys, the keys, epoch, channel and wholeness, and a count for each part */
+    size_t size = 3 + 1 + MIRROR_PARTS + 3 + MIRROR_PARTS;
     char key[64];
     for (int p = 0; p < MIRROR_PARTS; p++)
         size += self->parts[p].count;
@@ -123,6 +133,7 @@ void mirror_encode(const struct mirror *self, struct mirror_command *out)
         add(out, mirror_key(self->pipeline, part_names[p], key));
     add_number(out, self->epoch);
     add(out, mirror_key(self->pipeline, "events", key));
+    add(out, self->whole ? "1" : "0");
     for (int p = 0; p < MIRROR_PARTS; p++) {
         add_number(out, (int64_t)self->parts[p].count / 2);
         for (size_t i = 0; i < self->parts[p].count; i++)

@@ -7,7 +7,8 @@
  *   crossfade:<pipeline>:offsets  hash: <stream>.received|applied|confirmed|lag_bytes|lag_ms
  *   crossfade:<pipeline>:state    hash: pipeline, group:<group>, table:<from> -> state
  *   crossfade:<pipeline>:flags    hash: <group>.live|frozen|epoch
- *   crossfade:<pipeline>:events   channel: one line for each field of state and flags that has changed
+ *   crossfade:<pipeline>:events   channel: one line for each field of state and flags that has changed;
+ *                                 a field of state that is no more has no value in it
  *
  * The command is a script: it writes nothing and returns 0 if a higher epoch has written already (a process
  * that was stopped and wakes up), else writes all and returns 1. Another type at one of our keys is an error
@@ -33,6 +34,9 @@ struct mirror_hash {
 struct mirror {
     char pipeline[32];
     int64_t epoch;
+    /* State has every group and table: what else is in its hash has left the pipeline and is removed. Flags
+     * keep their last value, by which applications route. */
+    bool whole;
     struct mirror_hash parts[MIRROR_PARTS];
 };
 

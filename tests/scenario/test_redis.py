@@ -95,6 +95,34 @@ def test_restored_from_an_old_dump(pipeline, make_redis):
     assert all(t["conflicts"] == 0 for t in r.tables().values()), "something was applied twice"
 
 
+def test_a_table_that_left_leaves_the_mirror(pipeline, redis_server):
+    """A table taken out of the config is no longer in Redis; the flags, by which applications route, stay"""
+    pipeline.both("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)")
+    pipeline.prepare()
+    redis = redis_server.client()
+    state, flags = (f"crossfade:{pipeline.name}:{name}" for name in ("state", "flags"))
+    pipeline.config["tables"] = ["public.a", "public.b"]
+    pipeline.config["groups"] = {"old": {"tables": ["public.b"]}, "kept": {"tables": ["public.a"]}}
+    r = pipeline.start(ready=True)
+    everything = {"pipeline": "streaming", "group:old": "streaming", "group:kept": "streaming",
+                  "table:public.a": "streaming", "table:public.b": "streaming"}
+    r.wait(lambda: redis.hgetall(state) == everything, 20, "everything is there")
+    before = redis.hgetall(flags)
+    listener = redis.pubsub(ignore_subscribe_messages=True)
+    listener.subscribe(f"crossfade:{pipeline.name}:events")
+    r.stop()
+    del pipeline.config["groups"]["old"]
+    pipeline.config["tables"] = ["public.a"]
+    r = pipeline.start(ready=True)
+    left = {"pipeline": "streaming", "group:kept": "streaming", "table:public.a": "streaming"}
+    r.wait(lambda: redis.hgetall(state) == left, 20, f"only what is left: {redis.hgetall(state)}")
+    told = set()
+    r.wait(lambda: told.add((listener.get_message() or {}).get("data")) or {"table:public.b ", "group:old "} <= told, 10,
+           "and it was told")
+    after = redis.hgetall(flags)
+    assert {k: v for k, v in after.items() if not k.endswith("epoch")} == {k: v for k, v in before.items() if not k.endswith("epoch")}
+
+
 def test_wrong_password(pipeline, make_redis):
     """Redis with a password that we do not have: degraded, said why, and replication goes on"""
     redis = make_redis()

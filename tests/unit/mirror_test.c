@@ -16,6 +16,7 @@ static void a_mirror_is_one_fenced_command(void **state)
     struct mirror mirror;
     struct mirror_command command;
     mirror_init(&mirror, "school", 12);
+    mirror.whole = true;
     mirror_set_offsets(&mirror, "forward",
                        &(struct mirror_offsets){.received = position_lsn(0x16B3748), .lag_bytes = INT64_MAX});
     mirror_set(&mirror, MIRROR_STATE, "table:public.t", "%s", "stre aming\n\"");
@@ -29,6 +30,7 @@ static void a_mirror_is_one_fenced_command(void **state)
                                        "crossfade:school:flags",
                                        "12",
                                        "crossfade:school:events",
+                                       "1",
                                        "5",
                                        "forward.received",
                                        "0/16B3748",
@@ -61,9 +63,10 @@ static void an_empty_mirror_still_tells_the_epoch(void **state)
     struct mirror_command command;
     mirror_init(&mirror, "p", 1);
     mirror_encode(&mirror, &command);
-    assert_int_equal(command.argc, 12);
+    assert_int_equal(command.argc, 13);
     assert_string_equal(command.argv[7], "1");
-    assert_string_equal(command.argv[11], "0");
+    assert_string_equal(command.argv[9], "0"); /* without tables none is known to have left */
+    assert_string_equal(command.argv[12], "0");
     mirror_command_free(&command);
     mirror_free(&mirror);
 }
