@@ -146,15 +146,33 @@ static bool open_legacy(struct runner *self, struct pg_conn *source)
     return pg_conn_open(source, &o, &self->err);
 }
 
+/* A one-shot run does not stand by for ever. Only after lease_ttl it is known that the other process lives.
+ */
+static enum event give_up_lease(struct runner *self)
+{
+    log_error(
+        self->o.log,
+        "another process runs this pipeline and keeps its lease - see crossfade status, or wait for that "
+        "one");
+    self->exit_status = 3;
+    return EVENT_END;
+}
+
 /* Waits until the lease is free to take. */
 static enum event wait_for_lease(struct runner *self)
 {
+    const struct config *c = self->o.config;
     bool vacant = false;
+    int64_t patience =
+        c->connect_timeout_ms > c->lease_ttl_ms ? c->connect_timeout_ms : c->lease_ttl_ms + STANDBY_POLL_MS;
+    int64_t deadline = clock_ms() + patience;
     for (;;) {
         if (!lease_look(&self->lease, &self->target, &vacant, &self->err))
             return failed(self);
         if (vacant)
             return EVENT_OK;
+        if (self->o.until_caught_up && clock_ms() >= deadline)
+            return give_up_lease(self);
         if (self->o.stats->role != STATS_STANDBY)
             log_info(self->o.log, "another process runs this pipeline: standing by");
         self->o.stats->role = STATS_STANDBY;

@@ -48,6 +48,26 @@ def test_standby_stays_standby(pipeline):
     pipeline.wait_equal(first)
 
 
+def test_one_shot_does_not_stand_by_for_ever(pipeline):
+    """--until-caught-up while another process runs the pipeline ends with 3 after connect_timeout and lease_ttl, says
+    why, and harms nothing; after a kill -9 of the other it waits the lease out and does its work"""
+    pipeline.config["connect_timeout"] = "1s"
+    first, second = pair(pipeline)
+    second.end()
+    before = epoch(pipeline)
+    begin = time.monotonic()
+    r = pipeline.move(expect=3)
+    assert TTL <= time.monotonic() - begin < TTL + 5
+    assert "another process runs this pipeline" in r.log
+    assert epoch(pipeline) == before
+    pipeline.wait_equal(first)
+    first.kill9()
+    pipeline.legacy.execute("INSERT INTO keyed_by_text VALUES ('late', 1)")
+    pipeline.move()
+    assert epoch(pipeline) == before + 1
+    pipeline.assert_equal()
+
+
 def test_takes_over_after_kill_9(pipeline):
     """After kill -9 of the first, the second applies in less than lease_ttl + 1 s, and the epoch is one higher"""
     first, second = pair(pipeline)
