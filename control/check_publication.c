@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "pgsql/publication.h"
 #include "pgsql/sql.h"
 
 struct publication {
@@ -84,18 +85,11 @@ static uint32_t missing_tables(struct check *self, const struct publication *p, 
     const struct table_set *tables = &self->pairing.tables;
     unsigned char *in = mem_alloc(tables->count + 1u);
     struct buffer sql = {0};
-    buffer_puts(&sql, "SELECT schemaname, tablename FROM pg_publication_tables WHERE pubname = ");
-    sql_literal(&sql, p->name);
+    publication_tables_sql(&sql, self->legacy.conn.version, p->name);
     PGresult *r = p->exists ? check_rows(self, &self->legacy, buffer_text(&sql)) : NULL;
     buffer_free(&sql);
     for (int i = 0; r && i < PQntuples(r); i++) {
         const struct table *t = table_set_find(tables, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1));
-        const struct pg_relation *leaf =
-            t ? NULL : pg_catalog_find(&self->legacy.catalog, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1));
-        while (leaf && leaf->parent) /* not via the root: the leaves are listed */
-            leaf = pg_catalog_by_oid(&self->legacy.catalog, leaf->parent);
-        if (leaf)
-            t = table_set_find(tables, leaf->schema, leaf->name);
         if (t)
             in[t->id] = 1;
     }

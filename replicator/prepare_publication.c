@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "pgsql/publication.h"
 #include "pgsql/sql.h"
 #include "replicator/prepare.h"
 
@@ -38,28 +39,11 @@ const char *prepare_insert_publication(const struct config *config, const struct
     return has_insert_only(tables) ? out : NULL;
 }
 
-/* pg_publication_tables lists the leaves of a partitioned table unless it is published through its root; that
- * it is there itself, with all leaves it will ever have, the catalogs say. */
-static const char published_sql[] =
-    "SELECT schemaname, tablename FROM pg_catalog.pg_publication_tables WHERE pubname = $1"
-    " UNION SELECT n.nspname, c.relname FROM pg_catalog.pg_publication p"
-    "  JOIN pg_catalog.pg_class c ON c.relkind IN ('r', 'p')"
-    "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-    "  WHERE p.pubname = $1 AND (p.puballtables AND c.relkind = 'p' OR EXISTS ("
-    "   SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = c.oid))";
-static const char published_schemas_sql[] =
-    " UNION SELECT n.nspname, c.relname FROM pg_catalog.pg_publication p"
-    "  JOIN pg_catalog.pg_publication_namespace s ON s.pnpubid = p.oid"
-    "  JOIN pg_catalog.pg_class c ON c.relnamespace = s.pnnspid AND c.relkind = 'p'"
-    "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname = $1";
-
 static PGresult *published(const struct prepare *self, const char *publication, struct error *err)
 {
     struct buffer sql = {0};
-    buffer_puts(&sql, published_sql);
-    if (self->source->version >= 150000)
-        buffer_puts(&sql, published_schemas_sql);
-    PGresult *r = pg_query(self->source, buffer_text(&sql), 1, &publication, err);
+    publication_tables_sql(&sql, self->source->version, publication);
+    PGresult *r = pg_query(self->source, buffer_text(&sql), 0, NULL, err);
     buffer_free(&sql);
     return r;
 }

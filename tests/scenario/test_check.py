@@ -169,6 +169,27 @@ def test_publication_of_partitions(pipeline):
     one(pipeline.check()[1], "publication_via_root", "ok", "public.p")
 
 
+def test_publication_of_some_leaves(pipeline):
+    """A partitioned table of which only leaves are published by name is not published: the next leaf would be missed"""
+    pipeline.both("""CREATE TABLE p (id int, d date, PRIMARY KEY (id, d)) PARTITION BY RANGE (d);
+        CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (MINVALUE) TO ('2024-01-01');
+        CREATE TABLE p2 PARTITION OF p DEFAULT""")
+    pipeline.roles()
+    name = f"crossfade_{pipeline.name}"
+    for leaves in ("p1", "p1, p2"):
+        pipeline.legacy.execute(f"DROP PUBLICATION IF EXISTS {name}; CREATE PUBLICATION {name} FOR TABLE {leaves}")
+        code, findings = pipeline.check()
+        assert code == 1
+        f = one(findings, "publication_incomplete", "fail", name)
+    pipeline.legacy.execute(f["sql"])
+    code, findings = pipeline.check()
+    assert code == 0, fails(findings)
+    one(findings, "publication", "ok", name)
+    pipeline.legacy.execute("INSERT INTO p VALUES (1, '2020-01-01'), (2, '2025-01-01')")
+    pipeline.move()
+    pipeline.assert_equal()
+
+
 def test_what_the_target_does_with_rows(pipeline):
     """Triggers, foreign keys, checks and unique indexes that only the target has"""
     simple(pipeline)
