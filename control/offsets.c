@@ -14,7 +14,7 @@ static bool read_target(struct pg_conn *target, const struct config *config, str
 {
     return session_holder(target, config, out->holder, sizeof(out->holder), &out->epoch, err) &&
            store_progress_get(target, config->pipeline, "forward", &out->lanes, &out->lane_count, err) &&
-           fingerprint_get(target, config->pipeline, "forward", &out->stored, &out->has_stored, err);
+           pgsql_fingerprint_get(target, config->pipeline, "forward", &out->stored, &out->has_stored, err);
 }
 
 static bool read_slot(struct pg_conn *source, const char *name, struct offsets_facts *out, struct error *err)
@@ -53,7 +53,7 @@ static bool read_source(const struct config *config, struct offsets_facts *out, 
         return error_set(err, ERROR_CONFIG, "this kind of legacy has no slot to look at in this version");
     if (!session_legacy(config, &source, err))
         return false;
-    bool ok = fingerprint_read_source(&source, &out->now, err) &&
+    bool ok = pgsql_fingerprint_read(&source, &out->now, err) &&
               read_slot(&source, config->legacy_slot, out, err) &&
               pg_query_one(&source,
                            "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"

@@ -25,7 +25,7 @@ static bool contradicts(const struct offsets_facts *f, struct buffer *words)
     struct error err = {0};
     char at[POSITION_TEXT_SIZE], confirmed[POSITION_TEXT_SIZE];
     struct position low = offsets_lowest(f);
-    if (!fingerprint_compare(&f->stored, &f->now, &err))
+    if (!pgsql_fingerprint_compare(&f->stored, &f->now, &err))
         buffer_printf(words, "refuse, exit 4: %s", err.text);
     else if (!f->slot.exists)
         buffer_printf(words, "refuse, exit 4: slot \"%s\" is gone, and the changes after %s with it",

@@ -7,6 +7,7 @@
 #define CONTROL_OFFSETS_FACTS_H
 
 #include "base/buffer.h"
+#include "legacy/legacy_pgsql_fingerprint.h"
 #include "state/store.h"
 
 struct slot_facts {
@@ -23,11 +24,11 @@ struct offsets_facts {
     int64_t epoch;
     struct store_progress *lanes;
     int lane_count;
-    struct fingerprint stored;
+    struct pgsql_fingerprint stored;
     bool has_stored;
 
     char source_error[400]; /* not empty: the source could not be asked, and what follows is unknown */
-    struct fingerprint now;
+    struct pgsql_fingerprint now;
     struct slot_facts slot;
     struct position source_end;
 };

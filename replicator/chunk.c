@@ -9,9 +9,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
-#include "pgsql/copy.h"
 #include "pgsql/sql.h"
-#include "replicator/key_order.h"
 
 enum {
     DEFAULT_ROW_BYTES = 100,
@@ -35,7 +33,6 @@ void chunk_table_free(struct chunk_table *self)
         chunk_free(&self->redo[i]);
     free(self->redo);
     free(self->next_low);
-    free(self->source_path);
     *self = (struct chunk_table){0};
 }
 
@@ -108,10 +105,11 @@ bool chunk_load(struct pg_conn *target, const char *pipeline, struct chunk_table
 }
 
 /* How this table is cut, looked up once: the physical size is a fact, the number of rows an estimate. */
-bool chunk_look(struct pg_conn *source, struct chunk_table *self, struct chunk_size size, struct error *err)
+bool chunk_look(struct legacy_copy *source, struct chunk_table *self, struct chunk_size size,
+                struct error *err)
 {
     const struct table *t = self->table;
-    struct key_order order = {.correlation = 1};
+    struct legacy_key key;
     if (self->known)
         return true;
     int64_t bytes = t->source_bytes, rows = t->source_rows;
@@ -120,54 +118,16 @@ bool chunk_look(struct pg_conn *source, struct chunk_table *self, struct chunk_s
     /* A table that was being cut goes on being cut, whatever size it has now. */
     if (t->key_count == 0 || (self->whole && !self->next_low && !self->redo_count))
         return true;
-    if (!key_order_read(source, t, &order, err) || !key_order_path(source, t, false, &self->source_path, err))
+    if (!source->ops->look(source, t, &key, err))
         return false;
-    self->whole = !self->next_low && !order.indexed;
+    self->whole = !self->next_low && !key.indexed;
     int64_t row_bytes = rows > 0 && bytes > 0 ? bytes / rows + 1 : DEFAULT_ROW_BYTES;
     int64_t chunk_bytes = size.bytes;
-    if (order.correlation < WELL_ORDERED && chunk_bytes < bytes / MAX_SCATTERED_CHUNKS)
+    if (key.order < WELL_ORDERED && chunk_bytes < bytes / MAX_SCATTERED_CHUNKS)
         chunk_bytes = bytes / MAX_SCATTERED_CHUNKS;
     self->chunk_rows = size.rows > 0 ? size.rows : chunk_bytes / row_bytes;
     if (size.rows == 0 && self->chunk_rows < MIN_CHUNK_ROWS)
         self->chunk_rows = MIN_CHUNK_ROWS;
-    return true;
-}
-
-/* The key of the last row that belongs to the next chunk; *high NULL if the table ends before. */
-static bool find_high(struct pg_conn *source, const struct chunk_table *self, char ***high, struct error *err)
-{
-    const struct table *t = self->table;
-    struct buffer sql = {0}, keys = {0};
-    *high = NULL;
-    for (uint16_t i = 0; i < t->key_count; i++) {
-        buffer_puts(&keys, i ? ", t." : "t.");
-        sql_ident(&keys, t->columns[t->key[i]].source);
-    }
-    buffer_printf(&sql, "SELECT %s FROM %s", buffer_text(&keys), t->source_partitioned ? "" : "ONLY ");
-    sql_qualified(&sql, t->from_schema, t->from_name);
-    buffer_puts(&sql, " t");
-    if (self->next_low) {
-        buffer_puts(&sql, " WHERE ");
-        copy_key_bound(t, ">", self->next_low, &sql);
-    }
-    buffer_printf(&sql, " ORDER BY %s OFFSET %" PRId64 " LIMIT 1", buffer_text(&keys), self->chunk_rows - 1);
-    PGresult *r = pg_query(source, buffer_text(&sql), 0, NULL, err);
-    buffer_free(&sql);
-    buffer_free(&keys);
-    if (!r)
-        return false;
-    if (PQntuples(r) == 1) {
-        const char **items = mem_alloc((size_t)t->key_count * sizeof(*items));
-        struct buffer text = {0};
-        for (int i = 0; i < t->key_count; i++)
-            items[i] = PQgetvalue(r, 0, i);
-        sql_array(&text, items, t->key_count);
-        int n = sql_array_parse(buffer_text(&text), high);
-        assert(n == t->key_count);
-        buffer_free(&text);
-        free(items);
-    }
-    PQclear(r);
     return true;
 }
 
@@ -199,7 +159,7 @@ static bool store_planned(struct pg_conn *target, const char *pipeline, int64_t 
     return ok || error_prefix(err, "planning a chunk of %s", table->from);
 }
 
-bool chunk_next(struct pg_conn *source, struct pg_conn *target, const char *pipeline, int64_t epoch,
+bool chunk_next(struct legacy_copy *source, struct pg_conn *target, const char *pipeline, int64_t epoch,
                 struct chunk_table *self, struct chunk *out, bool *found, struct error *err)
 {
     *found = false;
@@ -212,7 +172,8 @@ bool chunk_next(struct pg_conn *source, struct pg_conn *target, const char *pipe
     if (self->exhausted)
         return true;
     struct chunk next = {.seq = self->next_seq, .low = self->next_low};
-    if (!self->whole && !find_high(source, self, &next.high, err))
+    if (!self->whole &&
+        !source->ops->border(source, self->table, self->next_low, self->chunk_rows, &next.high, err))
         return false;
     if (!store_planned(target, pipeline, epoch, self->table, &next, err)) {
         free(next.high);

@@ -7,8 +7,7 @@
 #ifndef REPLICATOR_CHUNK_H
 #define REPLICATOR_CHUNK_H
 
-#include "model/table.h"
-#include "pgsql/conn.h"
+#include "legacy/legacy.h"
 
 struct chunk {
     int32_t seq;
@@ -20,7 +19,6 @@ void chunk_free(struct chunk *self);
 /* One table's copy. Not locked: one thread plans a table at a time. */
 struct chunk_table {
     struct table *table;
-    char *source_path;  /* search_path that compares the key on the source; NULL: none needed */
     bool whole;         /* one chunk: keyless, small, or without an index in the key's order */
     int64_t chunk_rows; /* not whole: how many make a chunk */
     bool known;         /* looked at the source for the above */
@@ -45,14 +43,13 @@ struct chunk_size {
     int64_t bytes;
     int64_t rows;
 };
-/* Looks at the table on the source, once, and decides how it is cut. Before the first chunk_next, which needs
- * `source_path` set in its source session. */
-MUST_CHECK bool chunk_look(struct pg_conn *source, struct chunk_table *self, struct chunk_size size,
+/* Looks at the table on the source, once, and decides how it is cut. Before the first chunk_next. */
+MUST_CHECK bool chunk_look(struct legacy_copy *source, struct chunk_table *self, struct chunk_size size,
                            struct error *err);
 
 /* The next chunk to copy, stored as planned under the epoch; *found false if all are handed out.
  * */
-MUST_CHECK bool chunk_next(struct pg_conn *source, struct pg_conn *target, const char *pipeline,
+MUST_CHECK bool chunk_next(struct legacy_copy *source, struct pg_conn *target, const char *pipeline,
                            int64_t epoch, struct chunk_table *self, struct chunk *out, bool *found,
                            struct error *err);
 

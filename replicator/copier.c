@@ -14,9 +14,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "pgsql/copy.h"
 #include "pgsql/sql.h"
-#include "replicator/key_order.h"
+#include "pgsql/key_order.h"
 #include "state/store.h"
 
 enum {
@@ -31,13 +30,24 @@ void copier_init(struct copier *self, const struct copier_options *options, stru
     *self = (struct copier){.options = options, .member = member};
 }
 
+static void cancel_source(void *conn)
+{
+    struct legacy_copy *source = conn;
+    source->ops->cancel(source);
+}
+
+static void close_source(struct copier *self)
+{
+    crew_hold(self->member, 0, NULL, NULL);
+    legacy_copy_close(self->source);
+    self->source = NULL;
+}
+
 void copier_close(struct copier *self)
 {
-    crew_close(self->member, 0, &self->source);
+    close_source(self);
     crew_close(self->member, 1, &self->sink);
     self->connected = false;
-    free(self->path);
-    self->path = NULL;
 }
 
 bool copier_connect(struct copier *self, struct error *err)
@@ -47,18 +57,19 @@ bool copier_connect(struct copier *self, struct error *err)
     if (self->connected)
         return true;
     snprintf(job, sizeof(job), "copy%d", crew_number(self->member));
-    struct pg_conn_options options = {.conninfo = c->legacy_conninfo,
-                                      .pipeline = c->pipeline,
-                                      .job = job,
-                                      .endpoint = "legacy",
-                                      .connect_timeout_ms = (int)c->connect_timeout_ms};
-    if (!crew_open(self->member, 0, &self->source, &options, err))
+    struct legacy_options legacy = {
+        .config = c, .job = job, .connect_timeout_ms = (int)c->connect_timeout_ms};
+    struct pg_conn_options target = {.conninfo = c->target_conninfo,
+                                     .pipeline = c->pipeline,
+                                     .job = job,
+                                     .endpoint = "target",
+                                     .apply = true,
+                                     .connect_timeout_ms = (int)c->connect_timeout_ms};
+    if (!legacy_copy_open(&legacy, &self->source, err))
         return false;
-    options.conninfo = c->target_conninfo;
-    options.endpoint = "target";
-    options.apply = true;
-    if (!crew_open(self->member, 1, &self->sink, &options, err)) {
-        crew_close(self->member, 0, &self->source);
+    crew_hold(self->member, 0, self->source, cancel_source);
+    if (!crew_open(self->member, 1, &self->sink, &target, err)) {
+        close_source(self);
         return false;
     }
     self->connected = true;
@@ -89,29 +100,14 @@ static struct chunk_size chunk_size(const struct copier_options *o, const struct
     return (struct chunk_size){.bytes = bytes, .rows = o->config->backfill_chunk_rows};
 }
 
-/* The source session's search_path for this table's key. */
-static bool set_path(struct copier *self, const struct chunk_table *t, struct error *err)
-{
-    const char *want = t->source_path;
-    if (want == self->path || (want && self->path && strcmp(want, self->path) == 0))
-        return true;
-    struct buffer sql = {0};
-    buffer_printf(&sql, "SET search_path = %s", want ? want : "''");
-    bool ok = pg_exec(&self->source, buffer_text(&sql), err);
-    buffer_free(&sql);
-    free(self->path);
-    self->path = ok ? mem_strdup(want) : NULL;
-    return ok;
-}
-
 bool copier_plan(struct copier *self, struct chunk_table *t, struct chunk *out, bool *found,
                  struct error *err)
 {
     const struct copier_options *o = self->options;
     if (!copier_connect(self, err))
         return false;
-    if (chunk_look(&self->source, t, chunk_size(o, t->table), err) && set_path(self, t, err) &&
-        chunk_next(&self->source, &self->sink, o->config->pipeline, o->epoch, t, out, found, err))
+    if (chunk_look(self->source, t, chunk_size(o, t->table), err) &&
+        chunk_next(self->source, &self->sink, o->config->pipeline, o->epoch, t, out, found, err))
         return true;
     return fail(self, t->table, err);
 }
@@ -244,62 +240,41 @@ static bool merge_staging(struct copier *self, const struct table *t, struct err
     return ok;
 }
 
-/* A keyless table's reading transaction, and the snapshot it sees. */
-static bool begin_keyless(struct copier *self, char *snapshot, size_t size, struct error *err)
+static void put_copy_in(const struct table *table, bool upsert, struct buffer *sql)
 {
-    const char *sql = self->source.version >= 130000 ? "SELECT pg_catalog.pg_current_snapshot()::text"
-                                                     : "SELECT pg_catalog.txid_current_snapshot()::text";
-    if (!pg_exec(&self->source, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
-        !pg_query_one(&self->source, sql, 0, NULL, snapshot, size, NULL, err))
-        return false;
-    if (strlen(snapshot) + 1 == size)
-        return error_set(err, ERROR_RETRY, "too many open transactions for a snapshot's text");
-    return true;
-}
-
-static bool pump(struct copier *self, const struct chunk_table *t, const struct chunk *chunk, bool upsert,
-                 struct passage *passage, uint64_t *rows, struct error *err)
-{
-    const struct table *table = t->table;
-    struct buffer out_sql = {0}, in_sql = {0};
-    bool binary = table->copy_binary;
-    struct copy_range range = {.low = chunk->low, .high = chunk->high};
-    copy_out_sql(table, &range, binary, &out_sql);
     if (upsert) {
-        buffer_printf(&in_sql, "COPY %s", staging);
-        copy_in_columns(table, binary, &in_sql);
+        buffer_printf(sql, "COPY %s", staging);
+        copy_in_columns(table, table->copy_binary, sql);
     } else {
-        copy_in_sql(table, binary, &in_sql);
+        copy_in_sql(table, table->copy_binary, sql);
     }
-    bool ok = copy_run(&self->source, buffer_text(&out_sql), &self->sink, buffer_text(&in_sql), gate, passage,
-                       &passage->progress, rows, err);
-    buffer_free(&out_sql);
-    buffer_free(&in_sql);
-    return ok;
 }
 
-static bool copy(struct copier *self, const struct chunk_table *t, const struct chunk *chunk, bool upsert,
+static bool copy(struct copier *self, struct table *table, const struct chunk *chunk, bool upsert,
                  struct passage *passage, struct error *err)
 {
     const struct copier_options *o = self->options;
-    struct table *table = t->table;
-    bool keyless = table->key_count == 0;
-    enum { SNAPSHOT_SIZE = 256 * 1024 };
-    char *snapshot = keyless ? mem_alloc(SNAPSHOT_SIZE) : NULL;
-    uint64_t rows = 0;
-    bool ok =
-        set_path(self, t, err) && pg_exec(&self->sink, "BEGIN", err) &&
-        (!keyless || begin_keyless(self, snapshot, SNAPSHOT_SIZE, err)) &&
-        (!upsert || make_staging(self, table, err)) && pump(self, t, chunk, upsert, passage, &rows, err) &&
-        (!keyless || pg_exec(&self->source, "COMMIT", err)) && (!upsert || merge_staging(self, table, err)) &&
-        chunk_done(&self->sink, o->config->pipeline, o->epoch, table, chunk, rows,
-                   atomic_load(&passage->progress.bytes), snapshot, err) &&
-        pg_exec(&self->sink, "COMMIT", err);
-    if (ok && keyless) {
+    struct buffer in_sql = {0};
+    put_copy_in(table, upsert, &in_sql);
+    struct legacy_pour io = {.range = {.low = chunk->low, .high = chunk->high},
+                             .sink = &self->sink,
+                             .in_sql = buffer_text(&in_sql),
+                             .gate = gate,
+                             .context = passage,
+                             .progress = &passage->progress};
+    bool ok = pg_exec(&self->sink, "BEGIN", err) && (!upsert || make_staging(self, table, err)) &&
+              self->source->ops->pour(self->source, table, &io, err) &&
+              (!upsert || merge_staging(self, table, err)) &&
+              chunk_done(&self->sink, o->config->pipeline, o->epoch, table, chunk, io.rows,
+                         atomic_load(&passage->progress.bytes), io.snapshot, err) &&
+              pg_exec(&self->sink, "COMMIT", err);
+    if (ok && io.snapshot) {
         free(table->copied_snapshot);
-        table->copied_snapshot = mem_strdup(snapshot);
+        table->copied_snapshot = io.snapshot;
+        io.snapshot = NULL;
     }
-    free(snapshot);
+    free(io.snapshot);
+    buffer_free(&in_sql);
     return ok;
 }
 
@@ -309,7 +284,7 @@ bool copier_copy(struct copier *self, const struct chunk_table *t, const struct 
     struct passage passage = {.copier = self, .shown = &self->options->stats->tables[t->table->id]};
     if (!copier_connect(self, err))
         return false;
-    bool ok = copy(self, t, chunk, upsert && t->table->key_count > 0, &passage, err);
+    bool ok = copy(self, t->table, chunk, upsert && t->table->key_count > 0, &passage, err);
     if (!ok) {
         atomic_store(&passage.progress.rows, 0);
         atomic_store(&passage.progress.bytes, 0);

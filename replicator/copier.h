@@ -6,7 +6,6 @@
 #ifndef REPLICATOR_COPIER_H
 #define REPLICATOR_COPIER_H
 
-#include "model/config.h"
 #include "replicator/chunk.h"
 #include "replicator/crew.h"
 #include "replicator/stats.h"
@@ -22,9 +21,9 @@ struct copier_options {
 struct copier {
     const struct copier_options *options;
     struct crew_member *member;
-    struct pg_conn source, sink;
+    struct legacy_copy *source;
+    struct pg_conn sink;
     bool connected;
-    char *path; /* the source's search_path as set; NULL: empty */
 };
 
 void copier_init(struct copier *self, const struct copier_options *options, struct crew_member *member);

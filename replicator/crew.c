@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * One mutex guards who has ended, the first error and the registered connections; a connection is closed
- * under it, so that an interrupt never meets a freed one. Members don't look at the cancel flag: `stop` is
- * theirs.
+ * One mutex guards who has ended, the first error and the held connections; a connection is let go under it
+ * before it is closed, so that an interrupt never meets a freed one. Members don't look at the cancel flag:
+ * `stop` is theirs.
  */
 #include "replicator/crew.h"
 
@@ -20,7 +20,10 @@ struct crew_member {
     struct crew *crew;
     pthread_t thread;
     int number;
-    struct pg_conn *conns[2];
+    struct {
+        void *conn; /* NULL: none */
+        void (*cancel)(void *conn);
+    } held[2];
 };
 
 struct crew {
@@ -46,23 +49,32 @@ bool crew_stopping(const struct crew_member *self)
     return atomic_load_explicit(&self->crew->stop, memory_order_relaxed);
 }
 
+void crew_hold(struct crew_member *self, int slot, void *conn, void (*cancel)(void *conn))
+{
+    pthread_mutex_lock(&self->crew->mutex);
+    self->held[slot].conn = conn;
+    self->held[slot].cancel = cancel;
+    pthread_mutex_unlock(&self->crew->mutex);
+}
+
+static void cancel_pg(void *conn)
+{
+    pg_conn_cancel(conn);
+}
+
 bool crew_open(struct crew_member *self, int slot, struct pg_conn *conn,
                const struct pg_conn_options *options, struct error *err)
 {
     if (!pg_conn_open(conn, options, err))
         return false;
-    pthread_mutex_lock(&self->crew->mutex);
-    self->conns[slot] = conn;
-    pthread_mutex_unlock(&self->crew->mutex);
+    crew_hold(self, slot, conn, cancel_pg);
     return true;
 }
 
 void crew_close(struct crew_member *self, int slot, struct pg_conn *conn)
 {
-    pthread_mutex_lock(&self->crew->mutex);
-    self->conns[slot] = NULL;
+    crew_hold(self, slot, NULL, NULL);
     pg_conn_close(conn);
-    pthread_mutex_unlock(&self->crew->mutex);
 }
 
 static void *member_main(void *arg)
@@ -72,7 +84,7 @@ static void *member_main(void *arg)
     struct error err = {0};
     bool ok = crew->work(crew->context, self, &err);
     pthread_mutex_lock(&crew->mutex);
-    assert(!self->conns[0] && !self->conns[1]);
+    assert(!self->held[0].conn && !self->held[1].conn);
     if (!ok && !crew->failed && !atomic_load(&crew->stop)) {
         crew->failed = true;
         crew->err = err;
@@ -89,8 +101,8 @@ static void interrupt(struct crew *crew)
 {
     for (int i = 0; i < crew->count; i++)
         for (int slot = 0; slot < 2; slot++)
-            if (crew->members[i].conns[slot])
-                pg_conn_cancel(crew->members[i].conns[slot]);
+            if (crew->members[i].held[slot].conn)
+                crew->members[i].held[slot].cancel(crew->members[i].held[slot].conn);
 }
 
 static void watch(struct crew *crew, _Atomic bool *cancel)

@@ -24,7 +24,10 @@ MUST_CHECK bool crew_run(int count, crew_work *work, void *context, _Atomic bool
 /* --- in a member's thread --- */
 int crew_number(const struct crew_member *self);    /* from 0 */
 bool crew_stopping(const struct crew_member *self); /* end soon: cancelled, or another one failed */
-/* Opens / closes a connection that may be interrupted from outside. slot: 0 or 1. */
+/* A connection that may be interrupted from outside by `cancel`, until NULL is given: before it is closed.
+ * slot: 0 or 1. */
+void crew_hold(struct crew_member *self, int slot, void *conn, void (*cancel)(void *conn));
+/* The same for a PostgreSQL connection, opened / closed. */
 MUST_CHECK bool crew_open(struct crew_member *self, int slot, struct pg_conn *conn,
                           const struct pg_conn_options *options, struct error *err);
 void crew_close(struct crew_member *self, int slot, struct pg_conn *conn);

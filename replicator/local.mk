@@ -8,7 +8,6 @@ libreplicator_a_SOURCES = \
 	replicator/deadline.c replicator/deadline.h \
 	replicator/existing.c replicator/existing.h \
 	replicator/indexes.c replicator/indexes.h \
-	replicator/key_order.c replicator/key_order.h \
 	replicator/reread.c replicator/reread.h \
 	replicator/indexes_restore.c \
 	replicator/runner.h \
@@ -22,8 +21,6 @@ libreplicator_a_SOURCES = \
 	replicator/prepare.c \
 	replicator/prepare.h \
 	replicator/prepare_lanes.c \
-	replicator/prepare_publication.c \
-	replicator/prepare_slot.c \
 	replicator/redis_mirror.c \
 	replicator/redis_mirror.h \
 	replicator/report.c \

@@ -8,12 +8,6 @@
 #include "base/mem.h"
 #include "pgsql/sql.h"
 
-static bool read_catalogs(const struct prepare *self, struct pg_catalog *source, struct pg_catalog *sink,
-                          struct error *err)
-{
-    return pg_catalog_read(self->source, source, err) && pg_catalog_read(self->target, sink, err);
-}
-
 /* All that does not fit, in one text. */
 static bool refuse_findings(const struct pairing *pairing, struct error *err)
 {
@@ -64,23 +58,17 @@ static void keep_unfit(struct preparation *out, struct pairing *pairing)
     pairing->unfit = (struct table_set){0};
 }
 
-bool prepare_tables(const struct prepare *self, struct preparation *out, struct error *err)
+bool prepare_tables(const struct prepare *self, bool first, struct preparation *out, struct error *err)
 {
-    struct pg_catalog source = {0};
-    struct pg_catalog sink = {0};
     struct pairing pairing = {0};
-    struct fingerprint fp;
-    bool found = false;
     *out = (struct preparation){0};
-    bool ok = read_catalogs(self, &source, &sink, err) &&
-              pair_tables(self->config, &source, self->source->version, &sink, &pairing, err) &&
-              fingerprint_get(self->target, self->config->pipeline, "forward", &fp, &found, err);
-    ok = ok && (found || refuse_findings(&pairing, err));
+    bool ok = self->legacy->session->pair(self->legacy, &self->notes, &pairing, err);
+    ok = ok && (!first || refuse_findings(&pairing, err));
     if (ok && pairing.tables.count == 0)
         ok = error_set(err, ERROR_REFUSED, "there is no table to move - see `tables` in %s",
-                       self->config->path);
+                       self->notes.config->path);
     if (ok) {
-        *out = (struct preparation){.tables = pairing.tables, .binary = pairing.binary, .first = !found};
+        *out = (struct preparation){.tables = pairing.tables, .binary = pairing.binary, .first = first};
         pairing.tables = (struct table_set){0};
         keep_unfit(out, &pairing);
         out->reasons = mem_alloc(out->tables.count * sizeof(*out->reasons));
@@ -89,17 +77,15 @@ bool prepare_tables(const struct prepare *self, struct preparation *out, struct 
         out->forget = mem_alloc(out->tables.count);
     }
     pairing_free(&pairing);
-    pg_catalog_free(&source);
-    pg_catalog_free(&sink);
     return ok;
 }
 
 /* Keyless tables in catchup need the snapshot under which they were copied. */
 static bool read_snapshots(const struct prepare *self, struct preparation *p, struct error *err)
 {
-    const char *pipeline = self->config->pipeline;
+    const char *pipeline = self->notes.config->pipeline;
     PGresult *r =
-        pg_query(self->target,
+        pg_query(self->notes.target,
                  "SELECT table_name, snapshot FROM crossfade.chunk WHERE pipeline = $1 AND state = 'done'"
                  " AND snapshot IS NOT NULL",
                  1, &pipeline, err);
@@ -118,10 +104,10 @@ static bool read_snapshots(const struct prepare *self, struct preparation *p, st
 
 bool prepare_waiting(const struct prepare *self, struct preparation *p, struct error *err)
 {
-    const char *pipeline = self->config->pipeline;
+    const char *pipeline = self->notes.config->pipeline;
     memset(p->parked, 0, p->tables.count * sizeof(*p->parked));
     memset(p->quarantined, 0, p->tables.count * sizeof(*p->quarantined));
-    PGresult *r = pg_query(self->target,
+    PGresult *r = pg_query(self->notes.target,
                            "SELECT table_name, count(*), true FROM crossfade.parked WHERE pipeline = $1"
                            " GROUP BY 1 UNION ALL"
                            " SELECT table_name, count(*), false FROM crossfade.quarantine WHERE pipeline = $1"
@@ -152,8 +138,10 @@ static bool mark_unfit(const struct prepare *self, struct preparation *p, struct
         free(p->reasons[i]);
         p->reasons[i] = mem_strdup(p->unfit[i]);
         struct log_fields fields = {.table = t->from};
-        log_write(self->log, LOG_LEVEL_WARNING, &fields, "%s: %s", table_state_name(t->state), p->reasons[i]);
-        if (!store_table_state_put(self->target, self->config->pipeline, self->epoch, t, p->reasons[i], err))
+        log_write(self->notes.log, LOG_LEVEL_WARNING, &fields, "%s: %s", table_state_name(t->state),
+                  p->reasons[i]);
+        if (!store_table_state_put(self->notes.target, self->notes.config->pipeline, self->notes.epoch, t,
+                                   p->reasons[i], err))
             return false;
     }
     return true;
@@ -169,10 +157,10 @@ static bool mark_left_out(const struct prepare *self, const struct preparation *
     for (uint32_t i = 0; i < p->tables.count; i++)
         from[i] = p->tables.tables[i]->from;
     sql_array(&names, from, p->tables.count);
-    snprintf(epoch, sizeof(epoch), "%lld", (long long)self->epoch);
-    const char *params[] = {self->config->pipeline, epoch, buffer_text(&names)};
+    snprintf(epoch, sizeof(epoch), "%lld", (long long)self->notes.epoch);
+    const char *params[] = {self->notes.config->pipeline, epoch, buffer_text(&names)};
     bool ok = pg_exec_params(
-        self->target,
+        self->notes.target,
         "WITH gone AS MATERIALIZED (SELECT object, substr(object, 7) AS name FROM crossfade.state"
         "  WHERE pipeline = $1 AND key = 'state' AND left(object, 6) = 'table:'"
         "    AND (value ->> 'state' <> 'init' OR EXISTS (SELECT FROM crossfade.chunk c"
@@ -191,7 +179,8 @@ static bool mark_left_out(const struct prepare *self, const struct preparation *
 
 bool prepare_states(const struct prepare *self, struct preparation *p, struct error *err)
 {
-    return store_table_states_get(self->target, self->config->pipeline, &p->tables, p->reasons, err) &&
+    return store_table_states_get(self->notes.target, self->notes.config->pipeline, &p->tables, p->reasons,
+                                  err) &&
            mark_left_out(self, p, err) && mark_unfit(self, p, err) && read_snapshots(self, p, err) &&
            prepare_waiting(self, p, err);
 }

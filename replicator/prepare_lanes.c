@@ -36,7 +36,7 @@ static bool rows_agree(const struct store_progress *rows, int count)
 static bool keep_stored(const struct prepare *self, struct preparation *p, int count, struct error *err)
 {
     char *json = NULL;
-    if (!store_get(self->target, self->config->pipeline, "pipeline", "lanes", &json, err))
+    if (!store_get(self->notes.target, self->notes.config->pipeline, "pipeline", "lanes", &json, err))
         return false;
     cJSON *lanes = json ? cJSON_Parse(json) : NULL;
     free(json);
@@ -70,24 +70,25 @@ static bool deal_anew(const struct prepare *self, struct preparation *p, struct 
     char *json = lanes_json(&p->tables);
     p->lane_count = lanes_of(&p->tables);
     snprintf(count, sizeof(count), "%d", p->lane_count);
-    snprintf(epoch, sizeof(epoch), "%lld", (long long)self->epoch);
-    const char *params[] = {self->config->pipeline, count, position_format(at, position), epoch};
+    snprintf(epoch, sizeof(epoch), "%lld", (long long)self->notes.epoch);
+    const char *params[] = {self->notes.config->pipeline, count, position_format(at, position), epoch};
     bool ok =
-        pg_exec(self->target, "BEGIN", err) &&
-        store_put(self->target, self->config->pipeline, self->epoch, "pipeline", "lanes", json, err) &&
-        pg_exec_params(self->target,
+        pg_exec(self->notes.target, "BEGIN", err) &&
+        store_put(self->notes.target, self->notes.config->pipeline, self->notes.epoch, "pipeline", "lanes",
+                  json, err) &&
+        pg_exec_params(self->notes.target,
                        "INSERT INTO crossfade.progress (pipeline, stream, lane, position, epoch)"
                        " SELECT $1, 'forward', n, $3, $4::bigint FROM generate_series(0, $2::integer - 1) n"
                        " ON CONFLICT DO NOTHING",
                        4, params, err) &&
-        pg_exec_params(self->target,
+        pg_exec_params(self->notes.target,
                        "DELETE FROM crossfade.progress WHERE pipeline = $1 AND stream = 'forward'"
                        " AND lane >= $2::integer",
                        2, params, err) &&
-        pg_exec(self->target, "COMMIT", err);
+        pg_exec(self->notes.target, "COMMIT", err);
     if (!ok) {
         struct error ignored;
-        (void)!pg_exec(self->target, "ROLLBACK", &ignored);
+        (void)!pg_exec(self->notes.target, "ROLLBACK", &ignored);
     }
     cJSON_free(json);
     return ok;
@@ -96,17 +97,17 @@ static bool deal_anew(const struct prepare *self, struct preparation *p, struct 
 bool prepare_lanes(const struct prepare *self, struct preparation *p, struct error *err)
 {
     struct store_progress *rows = NULL;
-    struct fingerprint fp;
-    bool found;
+    struct position start;
     int count = 0;
-    if (!store_progress_get(self->target, self->config->pipeline, "forward", &rows, &count, err) ||
-        !fingerprint_get(self->target, self->config->pipeline, "forward", &fp, &found, err))
+    if (!store_progress_get(self->notes.target, self->notes.config->pipeline, "forward", &rows, &count,
+                            err) ||
+        !store_fingerprint_start(self->notes.target, self->notes.config->pipeline, "forward", &start, err))
         return false;
     bool ok;
     if (count > 0 && !rows_agree(rows, count))
         ok = keep_stored(self, p, count, err);
     else
-        ok = deal_anew(self, p, count > 0 ? rows[0].position : fp.slot_start, err);
+        ok = deal_anew(self, p, count > 0 ? rows[0].position : start, err);
     free(rows);
     return ok;
 }

@@ -17,8 +17,7 @@
 #include "base/mem.h"
 #include "pgsql/sql.h"
 #include "pgsql/statement.h"
-#include "replicator/key_order.h"
-#include "replicator/prepare.h"
+#include "pgsql/key_order.h"
 
 enum { SLICE_FIRST = 8, SLICE_MAX = 1000, SLICE_BYTES = 4 << 20 };
 
@@ -27,11 +26,12 @@ struct slice_of_keys {
     int count;
     char ***keys; /* [count], each key_count texts in one block */
     bool *found;
-    PGresult *rows; /* from the source: ordinal, then the columns */
+    struct legacy_rows rows; /* from the source */
 };
 
 struct reread {
-    struct pg_conn *source, *target;
+    struct legacy *legacy;
+    struct pg_conn *target;
     const char *pipeline;
     char epoch[24];
     const struct table *table;
@@ -47,7 +47,7 @@ static void free_slice(struct slice_of_keys *s)
     free(s->keys);
     free(s->found);
     PQclear(s->listed);
-    PQclear(s->rows);
+    legacy_rows_free(&s->rows);
     *s = (struct slice_of_keys){0};
 }
 
@@ -78,75 +78,40 @@ static bool read_list(struct reread *r, struct slice_of_keys *s, struct error *e
     return true;
 }
 
-/* One array parameter: the i-th key column of every key, or of those without a row at the source. */
-static char *key_column(const struct slice_of_keys *s, uint16_t i, bool only_missing)
+/* One array parameter: the i-th key column of the keys without a row at the source. */
+static char *missing_keys(const struct slice_of_keys *s, uint16_t i)
 {
     const char **items = mem_alloc((size_t)(s->count + 1) * sizeof(*items));
     struct buffer text = {0};
     size_t n = 0;
     for (int k = 0; k < s->count; k++)
-        if (!only_missing || !s->found[k])
+        if (!s->found[k])
             items[n++] = s->keys[k][i];
     sql_array(&text, items, n);
     free(items);
     return buffer_detach(&text);
 }
 
-static char *row_column(const struct slice_of_keys *s, uint16_t column)
+static char *row_column(const struct slice_of_keys *s, const struct table *t, uint16_t column)
 {
-    int n = PQntuples(s->rows);
-    const char **items = mem_alloc((size_t)(n + 1) * sizeof(*items));
+    size_t n = s->rows.count;
+    const char **items = mem_alloc((n + 1) * sizeof(*items));
     struct buffer text = {0};
-    for (int row = 0; row < n; row++)
-        items[row] = PQgetisnull(s->rows, row, column + 1) ? NULL : PQgetvalue(s->rows, row, column + 1);
-    sql_array(&text, items, (size_t)n);
+    for (size_t row = 0; row < n; row++)
+        items[row] = s->rows.values[row * t->column_count + column];
+    sql_array(&text, items, n);
     free(items);
     return buffer_detach(&text);
 }
 
-static void put_source_query(const struct table *t, struct buffer *sql)
-{
-    buffer_puts(sql, "SELECT k.n");
-    for (uint16_t i = 0; i < t->column_count; i++) {
-        buffer_puts(sql, ", t.");
-        sql_ident(sql, t->columns[i].source);
-    }
-    buffer_puts(sql, t->source_partitioned ? " FROM " : " FROM ONLY ");
-    sql_qualified(sql, t->from_schema, t->from_name);
-    buffer_puts(sql, " t JOIN unnest(");
-    for (uint16_t i = 0; i < t->key_count; i++)
-        buffer_printf(sql, "%s$%u::text[]", i ? ", " : "", i + 1u);
-    buffer_puts(sql, ") WITH ORDINALITY k(");
-    for (uint16_t i = 0; i < t->key_count; i++)
-        buffer_printf(sql, "k%u, ", i + 1u);
-    buffer_puts(sql, "n) ON ");
-    for (uint16_t i = 0; i < t->key_count; i++) {
-        const struct column *c = &t->columns[t->key[i]];
-        buffer_puts(sql, i ? " AND t." : "t.");
-        sql_ident(sql, c->source);
-        buffer_printf(sql, " = k.k%u::%s", i + 1u, c->source_type.name);
-    }
-}
-
 static bool read_rows(struct reread *r, struct slice_of_keys *s, struct error *err)
 {
-    const struct table *t = r->table;
-    struct buffer sql = {0};
-    char **params = mem_alloc((size_t)t->key_count * sizeof(*params));
-    for (uint16_t i = 0; i < t->key_count; i++)
-        params[i] = key_column(s, i, false);
-    put_source_query(t, &sql);
-    s->rows = pg_query(r->source, buffer_text(&sql), t->key_count, (const char *const *)params, err);
-    buffer_free(&sql);
-    for (uint16_t i = 0; i < t->key_count; i++)
-        free(params[i]);
-    free(params);
-    if (!s->rows)
+    if (!r->legacy->session->fetch(r->legacy, r->table, (char *const *const *)s->keys, (size_t)s->count,
+                                   &s->rows, err))
         return false;
-    for (int row = 0; row < PQntuples(s->rows); row++) {
-        long n = strtol(PQgetvalue(s->rows, row, 0), NULL, 10);
-        assert(n >= 1 && n <= s->count);
-        s->found[n - 1] = true;
+    for (size_t row = 0; row < s->rows.count; row++) {
+        assert(s->rows.key[row] < (size_t)s->count);
+        s->found[s->rows.key[row]] = true;
     }
     return true;
 }
@@ -168,7 +133,7 @@ static bool run_net(struct reread *r, const struct slice_of_keys *s, enum net_op
         while (k < t->key_count && t->key[k] != column)
             k++;
         assert(op != NET_DELETE || k < t->key_count);
-        params[p] = op == NET_DELETE ? key_column(s, k, true) : row_column(s, column);
+        params[p] = op == NET_DELETE ? missing_keys(s, k) : row_column(s, t, column);
     }
     bool ok =
         pg_exec_params(r->target, buffer_text(&st.sql), st.param_count, (const char *const *)params, err);
@@ -200,7 +165,7 @@ static bool take_off_list(struct reread *r, const struct slice_of_keys *s, struc
 static bool write_slice(struct reread *r, const struct slice_of_keys *s, struct error *err)
 {
     const char *fence[] = {r->pipeline, r->epoch};
-    bool some = PQntuples(s->rows) > 0, missing = false;
+    bool some = s->rows.count > 0, missing = false;
     for (int i = 0; i < s->count; i++)
         missing = missing || !s->found[i];
     /* Without an arbiter an UPSERT only inserts what is not there: what is there is updated first. */
@@ -210,11 +175,11 @@ static bool write_slice(struct reread *r, const struct slice_of_keys *s, struct 
            pg_exec_params(r->target, "SELECT crossfade.fence($1, $2)", 2, fence, err);
 }
 
-static bool set_path(struct pg_conn *conn, const char *command, const char *path, struct error *err)
+static bool set_path(struct pg_conn *target, const char *path, struct error *err)
 {
     struct buffer sql = {0};
-    buffer_printf(&sql, "%s search_path = %s", command, path ? path : "''");
-    bool ok = pg_exec(conn, buffer_text(&sql), err);
+    buffer_printf(&sql, "SET LOCAL search_path = %s", path);
+    bool ok = pg_exec(target, buffer_text(&sql), err);
     buffer_free(&sql);
     return ok;
 }
@@ -222,10 +187,7 @@ static bool set_path(struct pg_conn *conn, const char *command, const char *path
 /* The next slice is twice as long, or as much shorter as this one was too large. */
 static void size_next(struct reread *r, const struct slice_of_keys *s)
 {
-    size_t bytes = 0;
-    for (int row = 0; row < PQntuples(s->rows); row++)
-        for (int column = 1; column < PQnfields(s->rows); column++)
-            bytes += (size_t)PQgetlength(s->rows, row, column);
+    size_t bytes = s->rows.bytes;
     size_t fits = bytes > 0 ? r->slice * SLICE_BYTES / bytes : SLICE_MAX;
     r->slice = fits < 2 * r->slice ? fits : 2 * r->slice;
     r->slice = r->slice < 1 ? 1 : r->slice > SLICE_MAX ? SLICE_MAX : r->slice;
@@ -236,7 +198,7 @@ static bool do_slice(struct reread *r, const char *sink_path, struct slice_of_ke
     struct error ignored;
     if (!read_rows(r, s, err) || !pg_exec(r->target, "BEGIN", err))
         return false;
-    bool ok = (!sink_path || set_path(r->target, "SET LOCAL", sink_path, err)) && write_slice(r, s, err) &&
+    bool ok = (!sink_path || set_path(r->target, sink_path, err)) && write_slice(r, s, err) &&
               pg_exec(r->target, "COMMIT", err);
     bool back = ok || pg_exec(r->target, "ROLLBACK", &ignored);
     (void)back; /* a lost link has rolled back by itself */
@@ -288,17 +250,12 @@ static bool run_slice(struct reread *r, const char *sink_path, int *listed, uint
 
 static bool run_table(struct reread *r, uint64_t *count, struct error *err)
 {
-    char *source_path = NULL, *sink_path = NULL;
+    char *sink_path = NULL;
     int n = 0;
     r->slice = SLICE_FIRST;
-    bool ok = key_order_path(r->source, r->table, false, &source_path, err) &&
-              key_order_path(r->target, r->table, true, &sink_path, err) &&
-              (!source_path || set_path(r->source, "SET", source_path, err));
+    bool ok = key_order_path(r->target, r->table, true, &sink_path, err);
     while (ok && (ok = run_slice(r, sink_path, &n, count, err)) && n > 0)
         continue;
-    if (ok && source_path)
-        ok = set_path(r->source, "SET", NULL, err);
-    free(source_path);
     free(sink_path);
     free(r->after);
     r->after = NULL;
@@ -334,13 +291,13 @@ static bool set_role(struct pg_conn *target, const char *role, struct error *err
     return ok;
 }
 
-bool reread_run(struct pg_conn *source, struct pg_conn *target, const char *pipeline, int64_t epoch,
-                const struct table_set *tables, char **refusals, uint64_t *count, struct position *past,
-                struct error *err)
+bool reread_run(struct legacy *legacy, const struct legacy_notes *notes, const struct table_set *tables,
+                char **refusals, uint64_t *count, struct position *past, struct error *err)
 {
-    struct reread r = {.source = source, .target = target, .pipeline = pipeline};
-    const char *params[] = {pipeline};
-    snprintf(r.epoch, sizeof(r.epoch), "%" PRId64, epoch);
+    struct pg_conn *target = notes->target;
+    struct reread r = {.legacy = legacy, .target = target, .pipeline = notes->config->pipeline};
+    const char *params[] = {r.pipeline};
+    snprintf(r.epoch, sizeof(r.epoch), "%" PRId64, notes->epoch);
     *count = 0;
     PGresult *listed =
         pg_query(target, "SELECT DISTINCT table_name FROM crossfade.reread WHERE pipeline = $1 ORDER BY 1", 1,
@@ -358,5 +315,5 @@ bool reread_run(struct pg_conn *source, struct pg_conn *target, const char *pipe
     }
     PQclear(listed);
     ok = ok && (!any || set_role(target, "DEFAULT", err));
-    return ok && ((*count == 0 && !refused_some) || prepare_source_end(source, past, err));
+    return ok && ((*count == 0 && !refused_some) || legacy->ops->end(legacy, notes, past, err));
 }

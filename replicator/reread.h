@@ -7,17 +7,15 @@
 #ifndef REPLICATOR_REREAD_H
 #define REPLICATOR_REREAD_H
 
-#include "model/position.h"
-#include "model/table.h"
-#include "pgsql/conn.h"
+#include "legacy/legacy.h"
 
 /* Works the list off for all tables (lanes idle). *count: how many keys were done. If any was done or
- * refused, *past is the source's current WAL position read after the last row: catchup lasts until the stream
+ * refused, *past is where the source ended after the last row was read: catchup lasts until the stream
  * has passed it. A row that is refused stays on the list, and refusals[table id] says why (malloc'ed; the
  * array is the caller's); it may only be too new for the rows around it. Without the array a refusal is a
  * failure. */
-MUST_CHECK bool reread_run(struct pg_conn *source, struct pg_conn *target, const char *pipeline,
-                           int64_t epoch, const struct table_set *tables, char **refusals, uint64_t *count,
+MUST_CHECK bool reread_run(struct legacy *legacy, const struct legacy_notes *notes,
+                           const struct table_set *tables, char **refusals, uint64_t *count,
                            struct position *past, struct error *err);
 
 #endif

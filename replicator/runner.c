@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "pgsql/conn.h"
+#include "legacy/legacy.h"
 #include "replicator/deadline.h"
 #include "replicator/session.h"
 #include "state/lease.h"
@@ -135,15 +135,12 @@ static enum event phase_connect(struct runner *self)
     return EVENT_OK;
 }
 
-static bool open_legacy(struct runner *self, struct pg_conn *source)
+static bool open_legacy(struct runner *self, struct legacy **legacy)
 {
     const struct config *c = self->o.config;
-    struct pg_conn_options o = {.conninfo = c->legacy_conninfo,
-                                .pipeline = c->pipeline,
-                                .job = "standby",
-                                .endpoint = "legacy",
-                                .connect_timeout_ms = (int)c->connect_timeout_ms};
-    return pg_conn_open(source, &o, &self->err);
+    struct legacy_options o = {
+        .config = c, .job = "standby", .connect_timeout_ms = (int)c->connect_timeout_ms};
+    return legacy_open(&o, legacy, &self->err);
 }
 
 /* A one-shot run does not stand by for ever. Only after lease_ttl it is known that the other process lives.
@@ -188,16 +185,16 @@ static enum event wait_for_lease(struct runner *self)
 static enum event phase_standby(struct runner *self)
 {
     bool changed_hands = false;
-    struct pg_conn source;
+    struct legacy *legacy;
     enum event event = wait_for_lease(self);
     if (event != EVENT_OK)
         return event;
-    if (!open_legacy(self, &source))
+    if (!open_legacy(self, &legacy))
         return failed(self);
     bool ok = lease_try(&self->lease, &self->target, &changed_hands, &self->err);
     bool held = ok && self->lease.epoch > 0;
-    ok = ok && (!held || lease_terminate_others(&source, self->o.config->pipeline, &self->err));
-    pg_conn_close(&source);
+    ok = ok && (!held || legacy->ops->evict(legacy, &self->err));
+    legacy_close(legacy);
     if (!ok)
         return failed(self);
     if (!held)

@@ -57,14 +57,21 @@ bool session_wait(struct session *self, int ms, struct error *err)
     return parts_ok(self, err);
 }
 
-static bool connect_side(struct session *self, bool source, const char *job, struct pg_conn *out,
-                         struct error *err)
+static bool connect_legacy(struct session *self, struct error *err)
 {
     const struct config *c = self->o.config;
-    struct pg_conn_options o = {.conninfo = source ? c->legacy_conninfo : c->target_conninfo,
+    struct legacy_options o = {
+        .config = c, .job = "runner", .connect_timeout_ms = (int)c->connect_timeout_ms};
+    return legacy_open(&o, &self->legacy, err);
+}
+
+static bool connect_target(struct session *self, const char *job, struct pg_conn *out, struct error *err)
+{
+    const struct config *c = self->o.config;
+    struct pg_conn_options o = {.conninfo = c->target_conninfo,
                                 .pipeline = c->pipeline,
                                 .job = job,
-                                .endpoint = source ? "legacy" : "target",
+                                .endpoint = "target",
                                 .connect_timeout_ms = (int)c->connect_timeout_ms};
     return pg_conn_open(out, &o, err);
 }
@@ -89,16 +96,15 @@ bool session_open(const struct session_options *options, struct session **out, s
                                 .changed = part_changed,
                                 .context = self};
     self->steward = steward_start(&s);
-    if (!connect_side(self, true, "runner", &self->source, err) ||
-        !connect_side(self, false, "runner", &self->target, err) ||
-        !connect_side(self, false, "report", &self->report, err))
+    if (!connect_legacy(self, err) || !connect_target(self, "runner", &self->target, err) ||
+        !connect_target(self, "report", &self->report, err))
         return false;
-    self->prepare = (struct prepare){.config = options->config,
-                                     .log = options->log,
-                                     .source = &self->source,
-                                     .target = &self->target,
-                                     .epoch = options->lease.epoch,
-                                     .cancel = options->cancel};
+    self->prepare = (struct prepare){.legacy = self->legacy,
+                                     .notes = {.config = options->config,
+                                               .log = options->log,
+                                               .target = &self->target,
+                                               .epoch = options->lease.epoch,
+                                               .cancel = options->cancel}};
     return true;
 }
 
@@ -108,7 +114,7 @@ void session_close(struct session *self, bool drain, bool release)
         return;
     session_stream_stop(self, drain);
     steward_free(self->steward, release);
-    pg_conn_close(&self->source);
+    legacy_close(self->legacy);
     pg_conn_close(&self->target);
     pg_conn_close(&self->report);
     wish_list_free(&self->wishes);
@@ -122,7 +128,8 @@ void session_close(struct session *self, bool drain, bool release)
 void session_cancel(struct session *self)
 {
     atomic_store(self->o.cancel, true);
-    pg_conn_cancel(&self->source);
+    if (self->legacy)
+        self->legacy->ops->cancel(self->legacy);
     pg_conn_cancel(&self->target);
     session_wake(self);
 }
@@ -145,19 +152,29 @@ static void publish(struct session *self)
     session_publish_waiting(self);
 }
 
+static bool read_goal(struct session *self, struct error *err)
+{
+    return self->legacy->ops->end(self->legacy, &self->prepare.notes, &self->goal, err);
+}
+
 bool session_prepare(struct session *self, struct error *err)
 {
+    const struct legacy_session_ops *legacy = self->legacy->session;
+    const struct legacy_notes *notes = &self->prepare.notes;
+    bool first;
     session_stream_stop(self, true);
     preparation_free(&self->p);
-    if (!prepare_history(&self->prepare, err) || !prepare_tables(&self->prepare, &self->p, err) ||
-        !prepare_publication(&self->prepare, &self->p, err) || !prepare_slot(&self->prepare, &self->p, err) ||
+    /* The history before all else: in another database everything that follows would mislead. */
+    if (!legacy->history(self->legacy, notes, &first, err) ||
+        !prepare_tables(&self->prepare, first, &self->p, err) ||
+        !legacy->capture(self->legacy, notes, &self->p.tables, first, err) ||
         !prepare_states(&self->prepare, &self->p, err) || !prepare_lanes(&self->prepare, &self->p, err))
         return false;
     if (!session_wishes_read(self, err) || !session_wishes_apply(self, err) ||
-        !prepare_writers(&self->prepare, &self->p, err))
+        !legacy->writers(self->legacy, notes, &self->p.tables, err))
         return false;
     publish(self);
-    return self->goal.kind != POSITION_NONE || prepare_source_end(&self->source, &self->goal, err);
+    return self->goal.kind != POSITION_NONE || read_goal(self, err);
 }
 
 bool session_paused(const struct session *self)
@@ -220,7 +237,7 @@ static bool copy_tables(struct session *self, struct table **list, uint32_t coun
     if (!indexes_restore(c, self->o.log, epoch, INDEXES_KEYS, list, count, c->backfill_workers,
                          self->o.cancel, err))
         return false;
-    return prepare_source_end(&self->source, &self->goal, err);
+    return read_goal(self, err);
 }
 
 /* Copying beside a running stream works on images of the tables: their changes stay parked until all is

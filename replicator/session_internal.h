@@ -16,7 +16,7 @@
 
 struct session {
     struct session_options o;
-    struct pg_conn source;
+    struct legacy *legacy;
     struct pg_conn target;
     struct prepare prepare;
     struct preparation p;
@@ -29,8 +29,7 @@ struct session {
     int reread_refusals; /* so often in a row a row of it was refused; tried again when the stream has passed
                             … */
     struct position reread_past;
-    bool keys_restored;    /* nothing that catching up needs is left in crossfade.saved_ddl */
-    uint64_t begun_before; /* transactions from before this stream have lower ids on the source (64 bit) */
+    bool keys_restored; /* nothing that catching up needs is left in crossfade.saved_ddl */
     unsigned wishes_seen;
     struct wish_list wishes;
 
@@ -64,8 +63,6 @@ enum session_reread {
 /* Works the re-read list off, in a meet that is left to the caller. */
 MUST_CHECK bool session_reread(struct session *self, enum session_reread *result, struct position *past,
                                struct error *err);
-struct snapshot;
-MUST_CHECK bool session_source_snapshot(struct session *self, struct snapshot *out, struct error *err);
 
 /* session_wishes.c */
 /* Something happened to the table that was not parked: `resume` alone would hide it. */

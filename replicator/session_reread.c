@@ -1,24 +1,14 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * When the re-read list may be worked off. A row that is read again must not be older than what the stream
- * has applied already, or nothing would ever bring the newer one: so the read has to see every transaction
- * that was applied. That is not given by positions: a commit is in the WAL, and may be streamed and applied
- * here, a moment before the source shows it to new snapshots (the backend writes its commit record first and
- * leaves the list of running transactions last; seen: one stale row in some hundred runs on a busy machine).
- * Hence, in a meet:
- *
- * 1. no transaction that this stream has dealt out is still running for a snapshot of the source, and
- * 2. none of those that were running when this stream began is: what an earlier stream applied we don't know.
- *
- * What a snapshot sees later ones see too, so asking once before the reads is enough. While it does not hold
- * the list waits and the stream goes on.
+ * When the re-read list may be worked off: in a meet, and once a read of the legacy side is sure to see every
+ * transaction that was applied (legacy.h, settled). While it does not hold the list waits and the stream goes
+ * on.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/mem.h"
-#include "pgsql/snapshot.h"
 #include "replicator/reread.h"
 #include "replicator/session_internal.h"
 
@@ -34,26 +24,10 @@ static bool meet(struct session *self, struct error *err)
     return true;
 }
 
-bool session_source_snapshot(struct session *self, struct snapshot *out, struct error *err)
+static bool all_seen(void *context, const struct snapshot *snapshot)
 {
-    PGresult *r = pg_query(&self->source, "SELECT pg_catalog.txid_current_snapshot()", 0, NULL, err);
-    if (!r)
-        return false;
-    bool ok = snapshot_parse(PQgetvalue(r, 0, 0), out);
-    if (!ok)
-        error_set(err, ERROR_RETRY, "legacy: \"%.100s\" is no snapshot", PQgetvalue(r, 0, 0));
-    PQclear(r);
-    return ok;
-}
-
-static bool look_settled(struct session *self, bool *settled, struct error *err)
-{
-    struct snapshot now = {0};
-    if (!session_source_snapshot(self, &now, err))
-        return false;
-    *settled = now.xmin >= self->begun_before && stream_all_seen(self->stream, &now);
-    snapshot_free(&now);
-    return true;
+    struct session *self = context;
+    return stream_all_seen(self->stream, snapshot);
 }
 
 /* The moment between a commit's record and its being seen is short; old writers are not waited for here. */
@@ -64,7 +38,7 @@ static bool settle(struct session *self, bool *settled, struct error *err)
         struct timespec pause = {.tv_nsec = SETTLE_MS * 1000000};
         if (i)
             nanosleep(&pause, NULL);
-        if (!look_settled(self, settled, err))
+        if (!self->legacy->session->settled(self->legacy, all_seen, self, settled, err))
             return false;
     }
     return true;
@@ -115,8 +89,7 @@ static bool judge_refusals(struct session *self, char **refusals, uint64_t *coun
 static bool work_off(struct session *self, uint64_t *count, struct position *past, struct error *err)
 {
     char **refusals = mem_alloc((self->p.tables.count + 1) * sizeof(*refusals));
-    bool ok = reread_run(&self->source, &self->target, self->o.config->pipeline, self->o.lease.epoch,
-                         &self->p.tables, refusals, count, past, err) &&
+    bool ok = reread_run(self->legacy, &self->prepare.notes, &self->p.tables, refusals, count, past, err) &&
               judge_refusals(self, refusals, count, err);
     for (uint32_t i = 0; i < self->p.tables.count; i++)
         free(refusals[i]);

@@ -7,11 +7,9 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "pgsql/logical_source.h"
-#include "pgsql/snapshot.h"
 #include "replicator/session_internal.h"
 
-enum { STATUS_MS = 2000, DRAIN_ROWS = 5000 };
+enum { DRAIN_ROWS = 5000 };
 
 static bool report(struct session *self, const struct table *table, const char *reason, struct error *err)
 {
@@ -104,31 +102,13 @@ static bool drain_parked(struct session *self, struct sink **sinks, struct error
 static bool open_source(struct session *self, const struct position *positions, struct source **out,
                         struct error *err)
 {
-    const struct config *c = self->o.config;
-    char insert[80];
-    char prefix[64];
     struct position start = positions[0];
     for (int i = 1; i < self->p.lane_count; i++) {
         if (position_compare(positions[i], start) < 0)
             start = positions[i];
     }
-    snprintf(prefix, sizeof(prefix), "crossfade_%s_", c->pipeline);
-    struct logical_source_options o = {
-        .conn = {.conninfo = c->legacy_conninfo,
-                 .pipeline = c->pipeline,
-                 .job = "capture",
-                 .endpoint = "legacy",
-                 .connect_timeout_ms = (int)c->connect_timeout_ms},
-        .slot = c->legacy_slot,
-        .publication = c->legacy_publication,
-        .insert_publication = prepare_insert_publication(c, &self->p.tables, insert, sizeof(insert)),
-        .start = start,
-        .binary = self->p.binary,
-        .origin_prefix = prefix,
-        .tables = &self->p.tables,
-        .status_interval_ms = STATUS_MS,
-    };
-    return logical_source_open(&o, out, err);
+    return self->legacy->session->stream(self->legacy, &self->prepare.notes, &self->p.tables, self->p.binary,
+                                         start, out, err);
 }
 
 bool session_stream_start(struct session *self, struct error *err)
@@ -139,10 +119,7 @@ bool session_stream_start(struct session *self, struct error *err)
     struct sink **sinks = mem_alloc((size_t)lanes * sizeof(struct sink *));
     struct position *positions = mem_alloc((size_t)lanes * sizeof(*positions));
     struct source *source = NULL;
-    struct snapshot begun = {0};
-    bool ok = session_source_snapshot(self, &begun, err);
-    self->begun_before = begun.xmax;
-    snapshot_free(&begun);
+    bool ok = true;
     for (int i = 0; i < lanes && ok; i++)
         ok = open_sink(self, i, &sinks[i], &positions[i], err);
     ok = ok && session_wishes_sinks(self, sinks, err) && drain_parked(self, sinks, err) &&

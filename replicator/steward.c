@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "pgsql/conn.h"
+#include "legacy/legacy.h"
 #include "pgsql/sql.h"
 
 enum { LOOK_MS = 2000, REREAD_WISHES_MS = 5000 };
@@ -28,30 +28,29 @@ struct steward {
 
     /* its thread only */
     struct pg_conn target;
-    struct pg_conn source;
+    struct legacy *legacy;
+    struct legacy_retained retained;
     int64_t last_beat_ms;
     int64_t last_look_ms;
     int64_t last_wishes_ms;
     int64_t next_source_ms; /* when to try the source again */
-    uint64_t last_end;
-    double wal_rate; /* bytes/s, smoothed */
 };
 
-static struct pg_conn_options conn_options(const struct steward *self, bool source)
+static int timeout(const struct steward *self)
 {
-    const struct config *c = self->o.config;
     int ttl = (int)self->o.lease.ttl_ms;
-    return (struct pg_conn_options){.conninfo = source ? c->legacy_conninfo : c->target_conninfo,
-                                    .pipeline = c->pipeline,
-                                    .job = "steward",
-                                    .endpoint = source ? "legacy" : "target",
-                                    .connect_timeout_ms = ttl < 4000 ? 1000 : ttl / 4,
-                                    .statement_timeout_ms = ttl < 4000 ? 1000 : ttl / 4};
+    return ttl < 4000 ? 1000 : ttl / 4;
 }
 
 static bool open_target(struct steward *self, struct error *err)
 {
-    struct pg_conn_options o = conn_options(self, false);
+    int timeout_ms = timeout(self);
+    struct pg_conn_options o = {.conninfo = self->o.config->target_conninfo,
+                                .pipeline = self->o.config->pipeline,
+                                .job = "steward",
+                                .endpoint = "target",
+                                .connect_timeout_ms = timeout_ms,
+                                .statement_timeout_ms = timeout_ms};
     if (!pg_conn_open(&self->target, &o, err))
         return false;
     struct buffer sql = {0};
@@ -95,30 +94,22 @@ static bool beat(struct steward *self)
     return true;
 }
 
-static const char *const look_sql =
-    "SELECT pg_catalog.pg_wal_lsn_diff(w.lsn, '0/0')::pg_catalog.int8,"
-    "       pg_catalog.pg_wal_lsn_diff(w.lsn, s.restart_lsn)::pg_catalog.int8,"
-    "       %s"
-    "  FROM (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()"
-    "               ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) w"
-    "  LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = $1";
+static bool open_legacy(struct steward *self, struct error *err)
+{
+    int timeout_ms = timeout(self);
+    struct legacy_options o = {.config = self->o.config,
+                               .job = "steward",
+                               .connect_timeout_ms = timeout_ms,
+                               .statement_timeout_ms = timeout_ms};
+    return legacy_open(&o, &self->legacy, err);
+}
 
-static void note_source(struct steward *self, const PGresult *r, int64_t now)
+static void note_source(struct steward *self)
 {
     struct stats *stats = self->o.stats;
-    uint64_t end = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
-    stats->source_end = end;
-    stats->retained_wal_bytes = strtoll(PQgetvalue(r, 0, 1), NULL, 10);
-    if (self->last_end && now > self->last_look_ms) {
-        double rate = (double)(end - self->last_end) * 1000 / (double)(now - self->last_look_ms);
-        self->wal_rate = self->wal_rate * 0.8 + rate * 0.2;
-    }
-    self->last_end = end;
-    if (PQgetisnull(r, 0, 2) || self->wal_rate < 1)
-        stats->slot_limit_seconds = -1;
-    else
-        stats->slot_limit_seconds =
-            (int64_t)((double)strtoll(PQgetvalue(r, 0, 2), NULL, 10) / self->wal_rate);
+    stats->source_end = (uint64_t)self->retained.end_bytes;
+    stats->retained_wal_bytes = self->retained.bytes;
+    stats->slot_limit_seconds = self->retained.limit_seconds;
 }
 
 /* For the figures only: that the source can't be asked is no failure here. */
@@ -126,26 +117,23 @@ static void look_at_source(struct steward *self, int64_t now)
 {
     struct error err = {0};
     struct stats *stats = self->o.stats;
-    if (!self->source.pg) {
-        struct pg_conn_options o = conn_options(self, true);
+    if (!self->legacy) {
         if (now < self->next_source_ms)
             return;
         self->next_source_ms = now + 5000;
-        if (!pg_conn_open(&self->source, &o, &err)) {
+        if (!open_legacy(self, &err)) {
             stats->source_ok = false;
             return;
         }
     }
-    char sql[1024];
-    const char *slot = self->o.config->legacy_slot;
-    snprintf(sql, sizeof(sql), look_sql, self->source.version >= 130000 ? "s.safe_wal_size" : "NULL");
-    PGresult *r = pg_query(&self->source, sql, 1, &slot, &err);
-    stats->source_ok = r != NULL;
-    if (r && PQntuples(r) == 1)
-        note_source(self, r, now);
-    if (!r)
-        pg_conn_close(&self->source);
-    PQclear(r);
+    bool ok = self->legacy->ops->retained(self->legacy, &self->retained, &err);
+    stats->source_ok = ok;
+    if (ok) {
+        note_source(self);
+        return;
+    }
+    legacy_close(self->legacy);
+    self->legacy = NULL;
 }
 
 /* Sleeps until something is to be done; takes notifications in. */
@@ -210,7 +198,7 @@ static void *steward_main(void *argument)
     if (self->release && self->target.pg)
         (void)!lease_release(&self->o.lease, &self->target, &err);
     pg_conn_close(&self->target);
-    pg_conn_close(&self->source);
+    legacy_close(self->legacy);
     return NULL;
 }
 

@@ -5,3 +5,4 @@ include src/model/local.mk
 include src/pgsql/local.mk
 include src/mssql/local.mk
 include src/state/local.mk
+include src/legacy/local.mk

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: PostgreSQL
-# Includes go downward only (DESIGN: base <- model <- drivers <- state, compare <- programs), drivers do not know each
+# Includes go downward only (DESIGN: base <- model <- drivers <- state, compare <- legacy <- programs), drivers do not know each
 # other, neither do programs; the library has no threads and no event loop.
 cd "${srcdir:-$(dirname "$0")/..}" || exit 99
 
@@ -20,7 +20,8 @@ BEGIN {
     n = split(drivers, d, " ")
     for (i = 1; i <= n; i++) rank[d[i]] = 2
     rank["state"] = 3; rank["compare"] = 3
-    rank["replicator"] = 4; rank["reconciler"] = 4; rank["control"] = 4
+    rank["legacy"] = 4
+    rank["replicator"] = 5; rank["reconciler"] = 5; rank["control"] = 5
 }
 FNR == 1 { mine = layer(FILENAME); files++ }
 /^[ \t]*#[ \t]*include[ \t]*"/ {

@@ -4,6 +4,7 @@ libcrossfade_a_SOURCES += \
 	src/pgsql/conn.c src/pgsql/conn.h \
 	src/pgsql/copy.c src/pgsql/copy.h \
 	src/pgsql/exact.c src/pgsql/exact.h \
+	src/pgsql/key_order.c src/pgsql/key_order.h \
 	src/pgsql/lane.h \
 	src/pgsql/logical_source.c src/pgsql/logical_source.h \
 	src/pgsql/mend.c src/pgsql/mend.h \

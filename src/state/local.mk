@@ -1,5 +1,4 @@
 libcrossfade_a_SOURCES += \
-	src/state/fingerprint.c \
 	src/state/lease.c src/state/lease.h \
 	src/state/mirror.c src/state/mirror.h \
 	src/state/schema.c src/state/schema.h \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * Plain statements over crossfade.state and crossfade.progress. Writing goes through crossfade.state_put,
- * which is fenced; nothing here decides. The fingerprint lives in fingerprint.c.
+ * which is fenced; nothing here decides.
  */
 #include "state/store.h"
 
@@ -125,4 +125,64 @@ bool store_progress_get(struct pg_conn *target, const char *pipeline, const char
     *out = rows;
     *count = n;
     return true;
+}
+
+static void stream_object(const char *stream, char *out, size_t size)
+{
+    snprintf(out, size, "stream:%s", stream);
+}
+
+bool store_fingerprint_put(struct pg_conn *target, const char *pipeline, int64_t epoch, const char *stream,
+                           const char *json, struct error *err)
+{
+    char object[64];
+    stream_object(stream, object, sizeof(object));
+    return store_put(target, pipeline, epoch, object, "fingerprint", json, err);
+}
+
+bool store_fingerprint_get(struct pg_conn *target, const char *pipeline, const char *stream,
+                           const char *engine, char **json, struct error *err)
+{
+    char object[64];
+    stream_object(stream, object, sizeof(object));
+    if (!store_get(target, pipeline, object, "fingerprint", json, err))
+        return false;
+    if (!*json || !engine)
+        return true;
+    cJSON *value = cJSON_Parse(*json);
+    const char *named = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(value, "engine"));
+    const char *stored = named ? named : "postgresql";
+    bool ok = strcmp(stored, engine) == 0;
+    if (!ok) {
+        error_set(err, ERROR_FATAL,
+                  "pipeline \"%s\" began with a legacy of kind \"%.40s\", the config says \"%s\" - put the "
+                  "old one back, or `crossfade finish` and start over",
+                  pipeline, stored, engine);
+        free(*json);
+        *json = NULL;
+    }
+    cJSON_Delete(value);
+    return ok;
+}
+
+bool store_fingerprint_start(struct pg_conn *target, const char *pipeline, const char *stream,
+                             struct position *out, struct error *err)
+{
+    char *json;
+    *out = (struct position){.kind = POSITION_NONE};
+    if (!store_fingerprint_get(target, pipeline, stream, NULL, &json, err))
+        return false;
+    if (!json)
+        return true;
+    cJSON *value = cJSON_Parse(json);
+    const cJSON *start = cJSON_GetObjectItemCaseSensitive(value, "start");
+    if (!start)
+        start = cJSON_GetObjectItemCaseSensitive(value, "slot_start");
+    const char *text = cJSON_GetStringValue(start);
+    bool ok = text && position_parse(text, out);
+    if (!ok)
+        error_set(err, ERROR_FATAL, "the stored fingerprint of the source can't be understood: %.300s", json);
+    cJSON_Delete(value);
+    free(json);
+    return ok;
 }

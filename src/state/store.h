@@ -35,35 +35,17 @@ struct store_progress {
 MUST_CHECK bool store_progress_get(struct pg_conn *target, const char *pipeline, const char *stream,
                                    struct store_progress **out, int *count, struct error *err);
 
-/* The fingerprint of rule 5, as a state row of "stream:<stream>". */
-struct fingerprint {
-    char system_id[24];
-    char database[64];
-    unsigned timeline;
-    char slot[64];
-    char publication[64];
-    struct position slot_start; /* consistent point the slot was made at */
-};
-MUST_CHECK bool fingerprint_read_source(struct pg_conn *source, struct fingerprint *out,
-                                        struct error *err); /* ids only */
-MUST_CHECK bool fingerprint_put(struct pg_conn *target, const char *pipeline, int64_t epoch,
-                                const char *stream, const struct fingerprint *fp, struct error *err);
-/* *found false if none is stored. */
-MUST_CHECK bool fingerprint_get(struct pg_conn *target, const char *pipeline, const char *stream,
-                                struct fingerprint *out, bool *found, struct error *err);
-/* ERROR_FATAL, naming what was lost and the repair, if `now` can't be the same history as `stored`. Empty
- * names and POSITION_NONE on either side are not compared. A newer timeline is accepted here: the caller goes
- * on with fingerprint_check_timeline then. */
-MUST_CHECK bool fingerprint_compare(const struct fingerprint *stored, const struct fingerprint *now,
-                                    struct error *err);
-/* Did the source leave timeline `stored` at or after `at`, where we stand? `history` is what TIMELINE_HISTORY
- * of the current timeline tells. ERROR_FATAL if not, or if `stored` is not among its ancestors. */
-MUST_CHECK bool fingerprint_timeline_ok(const char *history, unsigned stored, struct position at,
-                                        struct error *err);
-/* The same, asked over a replication session (pg_conn_options.replication). Nothing to ask if they are equal.
+/* The fingerprint of rule 5, as a state row of "stream:<stream>": a JSON object that the source's engine
+ * makes and compares. Its "engine" names that ("sqlserver"; absent: "postgresql"), "start" (a PostgreSQL's
+ * "slot_start") where the stream begins. */
+MUST_CHECK bool store_fingerprint_put(struct pg_conn *target, const char *pipeline, int64_t epoch,
+                                      const char *stream, const char *json, struct error *err);
+/* *json malloc'ed, NULL if none is stored. ERROR_FATAL if it is of another engine than this one (NULL: any).
  */
-MUST_CHECK bool fingerprint_check_timeline(struct pg_conn *walsender, const struct fingerprint *stored,
-                                           const struct fingerprint *now, struct position at,
-                                           struct error *err);
+MUST_CHECK bool store_fingerprint_get(struct pg_conn *target, const char *pipeline, const char *stream,
+                                      const char *engine, char **json, struct error *err);
+/* Where the stream begins, by its fingerprint; POSITION_NONE if none is stored. */
+MUST_CHECK bool store_fingerprint_start(struct pg_conn *target, const char *pipeline, const char *stream,
+                                        struct position *out, struct error *err);
 
 #endif

@@ -15,12 +15,12 @@
 
 static struct offsets_facts sample(struct store_progress lanes[2])
 {
-    struct fingerprint fp = {.system_id = "73",
-                             .database = "s",
-                             .timeline = 1,
-                             .slot = "crossfade_p",
-                             .publication = "crossfade_p",
-                             .slot_start = position_lsn(0x100)};
+    struct pgsql_fingerprint fp = {.system_id = "73",
+                                   .database = "s",
+                                   .timeline = 1,
+                                   .slot = "crossfade_p",
+                                   .publication = "crossfade_p",
+                                   .slot_start = position_lsn(0x100)};
     lanes[0] = (struct store_progress){.lane = 0, .position = position_lsn(0x300), .epoch = 4};
     lanes[1] = (struct store_progress){.lane = 1, .position = position_lsn(0x200), .epoch = 4};
     return (struct offsets_facts){.epoch = 4,

@@ -10,11 +10,23 @@
 
 #include "live.h"
 
+static bool run(struct live *l, uint64_t *count, struct position *past, struct error *err)
+{
+    struct legacy_notes notes = {
+        .config = &l->config, .log = l->log, .target = &l->sink, .epoch = l->epoch, .cancel = &l->cancel};
+    struct legacy_options o = {.config = &l->config, .job = "reread", .connect_timeout_ms = 10000};
+    struct legacy *legacy;
+    bool ok = legacy_open(&o, &legacy, err) &&
+              reread_run(legacy, &notes, &l->pairing.tables, NULL, count, past, err);
+    legacy_close(legacy);
+    return ok;
+}
+
 static uint64_t reread(struct live *l, struct position *past)
 {
     struct error err = {0};
     uint64_t count = 0;
-    if (!reread_run(&l->source, &l->sink, "demo", l->epoch, &l->pairing.tables, NULL, &count, past, &err))
+    if (!run(l, &count, past, &err))
         fail_msg("%s", err.text);
     return count;
 }
@@ -100,8 +112,7 @@ static void a_lost_lease_fences_it(void **state)
     live_sink(l, "INSERT INTO crossfade.reread VALUES ('demo', 'public.t', '{1}'); UPDATE crossfade.lease "
                  "SET epoch = 9");
     pair_streaming(l);
-    assert_false(
-        reread_run(&l->source, &l->sink, "demo", l->epoch, &l->pairing.tables, NULL, &count, &past, &err));
+    assert_false(run(l, &count, &past, &err));
     assert_int_equal(err.kind, ERROR_FENCED);
     assert_string_equal(live_ask(&l->sink, "SELECT count(*) FROM public.t"), "0");
     assert_string_equal(live_ask(&l->sink, "SELECT count(*) FROM crossfade.reread"), "1");

@@ -11,23 +11,24 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "legacy/legacy_pgsql_fingerprint.h"
 #include "state/store.h"
 
-static struct fingerprint sample(void)
+static struct pgsql_fingerprint sample(void)
 {
-    return (struct fingerprint){.system_id = "7300000000000000001",
-                                .database = "school",
-                                .timeline = 2,
-                                .slot = "crossfade_school",
-                                .publication = "crossfade_school",
-                                .slot_start = position_lsn(0x1000)};
+    return (struct pgsql_fingerprint){.system_id = "7300000000000000001",
+                                      .database = "school",
+                                      .timeline = 2,
+                                      .slot = "crossfade_school",
+                                      .publication = "crossfade_school",
+                                      .slot_start = position_lsn(0x1000)};
 }
 
-static void refuses(const struct fingerprint *now, const char *named)
+static void refuses(const struct pgsql_fingerprint *now, const char *named)
 {
-    struct fingerprint stored = sample();
+    struct pgsql_fingerprint stored = sample();
     struct error err = {0};
-    assert_false(fingerprint_compare(&stored, now, &err));
+    assert_false(pgsql_fingerprint_compare(&stored, now, &err));
     assert_int_equal(err.kind, ERROR_FATAL);
     assert_non_null(strstr(err.text, named));
 }
@@ -35,20 +36,20 @@ static void refuses(const struct fingerprint *now, const char *named)
 static void the_same_history_is_known_again(void **state)
 {
     (void)state;
-    struct fingerprint stored = sample(), now = sample();
+    struct pgsql_fingerprint stored = sample(), now = sample();
     struct error err = {0};
-    assert_true(fingerprint_compare(&stored, &now, &err));
+    assert_true(pgsql_fingerprint_compare(&stored, &now, &err));
     now.slot[0] = '\0';
     now.publication[0] = '\0';
     now.slot_start = (struct position){0};
     now.timeline = 3; /* whether that is right is asked of the history */
-    assert_true(fingerprint_compare(&stored, &now, &err));
+    assert_true(pgsql_fingerprint_compare(&stored, &now, &err));
 }
 
 static void another_history_is_refused_and_named(void **state)
 {
     (void)state;
-    struct fingerprint now = sample();
+    struct pgsql_fingerprint now = sample();
     snprintf(now.system_id, sizeof(now.system_id), "7300000000000000002");
     refuses(&now, "7300000000000000002");
     now = sample();
@@ -72,8 +73,8 @@ static void a_fail_over_after_our_position_is_accepted(void **state)
 {
     (void)state;
     struct error err = {0};
-    assert_true(fingerprint_timeline_ok(history, 1, position_lsn(0x3000000), &err));
-    assert_true(fingerprint_timeline_ok(history, 2, position_lsn(UINT64_C(0xA04FFFFFF)), &err));
+    assert_true(pgsql_fingerprint_timeline_ok(history, 1, position_lsn(0x3000000), &err));
+    assert_true(pgsql_fingerprint_timeline_ok(history, 2, position_lsn(UINT64_C(0xA04FFFFFF)), &err));
 }
 
 /* Hazard 4. */
@@ -81,12 +82,12 @@ static void a_fail_over_before_our_position_is_refused(void **state)
 {
     (void)state;
     struct error err = {0};
-    assert_false(fingerprint_timeline_ok(history, 1, position_lsn(0x3000001), &err));
+    assert_false(pgsql_fingerprint_timeline_ok(history, 1, position_lsn(0x3000001), &err));
     assert_int_equal(err.kind, ERROR_FATAL);
     assert_non_null(strstr(err.text, "0/3000000"));
-    assert_false(fingerprint_timeline_ok(history, 3, position_lsn(1), &err));
+    assert_false(pgsql_fingerprint_timeline_ok(history, 3, position_lsn(1), &err));
     assert_int_equal(err.kind, ERROR_FATAL);
-    assert_false(fingerprint_timeline_ok("", 1, position_lsn(1), &err));
+    assert_false(pgsql_fingerprint_timeline_ok("", 1, position_lsn(1), &err));
 }
 
 int main(void)

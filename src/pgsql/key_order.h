@@ -4,8 +4,8 @@
  * outside pg_catalog (citext, ltree …) would be missed, or worse, replaced by those of a type they cast to:
  * their schemas have to be put on the path where keys are compared (hazard 18).
  */
-#ifndef REPLICATOR_KEY_ORDER_H
-#define REPLICATOR_KEY_ORDER_H
+#ifndef PGSQL_KEY_ORDER_H
+#define PGSQL_KEY_ORDER_H
 
 #include "model/table.h"
 #include "pgsql/conn.h"

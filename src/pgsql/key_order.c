@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: PostgreSQL */
-#include "replicator/key_order.h"
+#include "pgsql/key_order.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -12,9 +12,10 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "legacy/legacy_pgsql.h"
 #include "pgsql/publication.h"
 #include "pgsql/sql.h"
-#include "replicator/prepare.h"
+#include "state/store.h"
 
 enum { WAIT_OUT_MS = 250 };
 
@@ -32,14 +33,14 @@ static void insert_name(const struct config *config, char *out, size_t size)
     snprintf(out, size, "%s_insert", config->legacy_publication);
 }
 
-const char *prepare_insert_publication(const struct config *config, const struct table_set *tables, char *out,
-                                       size_t size)
+const char *pgsql_insert_publication(const struct config *config, const struct table_set *tables, char *out,
+                                     size_t size)
 {
     insert_name(config, out, size);
     return has_insert_only(tables) ? out : NULL;
 }
 
-static PGresult *published(const struct prepare *self, const char *publication, struct error *err)
+static PGresult *published(const struct pgsql_work *self, const char *publication, struct error *err)
 {
     struct buffer sql = {0};
     publication_tables_sql(&sql, self->source->version, publication);
@@ -50,7 +51,7 @@ static PGresult *published(const struct prepare *self, const char *publication, 
 
 /* A table that was streamed, or is being copied, and is not in its publication: what was written to it
  * meanwhile never comes, and nobody can say what that was. Stored before it is put back. */
-static bool note_hole(const struct prepare *self, const struct table *t, struct error *err)
+static bool note_hole(const struct pgsql_work *self, const struct table *t, struct error *err)
 {
     static const char sql[] =
         "SELECT crossfade.state_put($1, $2, object, 'needs_recopy', 'true'),"
@@ -77,7 +78,7 @@ static bool note_hole(const struct prepare *self, const struct table *t, struct 
 }
 
 /* The tables of `tables` that belong to that publication and are not in it, as SQL names; *count how many. */
-static bool missing_tables(const struct prepare *self, const struct table_set *tables,
+static bool missing_tables(const struct pgsql_work *self, const struct table_set *tables,
                            const char *publication, bool insert_only, struct buffer *names, uint32_t *count,
                            struct error *err)
 {
@@ -106,7 +107,7 @@ static bool missing_tables(const struct prepare *self, const struct table_set *t
     return ok;
 }
 
-static void publish_options(const struct prepare *self, bool insert_only, struct buffer *sql)
+static void publish_options(const struct pgsql_work *self, bool insert_only, struct buffer *sql)
 {
     /* Partitioned tables by their leaves: through the root a TRUNCATE of one partition is not published at
      * all. */
@@ -124,7 +125,7 @@ static bool refused(const char *sql, struct error *err)
 }
 
 /* Makes or completes one publication. */
-static bool complete(const struct prepare *self, const struct table_set *tables, const char *name,
+static bool complete(const struct pgsql_work *self, const struct table_set *tables, const char *name,
                      bool insert_only, struct error *err)
 {
     char all[8];
@@ -156,7 +157,7 @@ done:
 
 /* Until every transaction that was open when the publication changed has ended: what it had written before
  * may be in neither the copy nor the stream. */
-static bool wait_out_writers(const struct prepare *self, struct error *err)
+static bool wait_out_writers(const struct pgsql_work *self, struct error *err)
 {
     char limit[32];
     char still[8];
@@ -184,21 +185,21 @@ static bool wait_out_writers(const struct prepare *self, struct error *err)
     }
 }
 
-bool prepare_publication(const struct prepare *self, const struct preparation *p, struct error *err)
+bool pgsql_publication(const struct pgsql_work *self, const struct table_set *tables, struct error *err)
 {
     char insert[80];
     insert_name(self->config, insert, sizeof(insert));
-    if (!complete(self, &p->tables, self->config->legacy_publication, false, err))
+    if (!complete(self, tables, self->config->legacy_publication, false, err))
         return false;
-    if (has_insert_only(&p->tables) && !complete(self, &p->tables, insert, true, err))
+    if (has_insert_only(tables) && !complete(self, tables, insert, true, err))
         return false;
     return true;
 }
 
-bool prepare_writers(const struct prepare *self, const struct preparation *p, struct error *err)
+bool pgsql_writers(const struct pgsql_work *self, const struct table_set *tables, struct error *err)
 {
-    for (uint32_t i = 0; i < p->tables.count; i++) {
-        if (p->tables.tables[i]->state == TABLE_INIT)
+    for (uint32_t i = 0; i < tables->count; i++) {
+        if (tables->tables[i]->state == TABLE_INIT)
             return wait_out_writers(self, err);
     }
     return true;

@@ -1,8 +1,6 @@
-/* SPDX-License-Identifier: PostgreSQL
- *
- * The fingerprint of DESIGN.md rule 5: by what a source and our place in it are known again. It is stored
- * once the slot exists and compared at each start, before anything is read. Comparing is pure.
- */
+/* SPDX-License-Identifier: PostgreSQL */
+#include "legacy/legacy_pgsql_fingerprint.h"
+
 #include <cjson/cJSON.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,9 +19,9 @@ static const char source_sql[] =
     " ELSE pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8) END"
     " FROM pg_catalog.pg_control_system()";
 
-bool fingerprint_read_source(struct pg_conn *source, struct fingerprint *out, struct error *err)
+bool pgsql_fingerprint_read(struct pg_conn *source, struct pgsql_fingerprint *out, struct error *err)
 {
-    *out = (struct fingerprint){0};
+    *out = (struct pgsql_fingerprint){0};
     PGresult *r = PQexec(source->pg, source_sql);
     bool ok = PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1;
     if (ok) {
@@ -38,17 +36,10 @@ bool fingerprint_read_source(struct pg_conn *source, struct fingerprint *out, st
     return ok;
 }
 
-static void stream_object(const char *stream, char *out, size_t size)
+bool pgsql_fingerprint_put(struct pg_conn *target, const char *pipeline, int64_t epoch, const char *stream,
+                           const struct pgsql_fingerprint *fp, struct error *err)
 {
-    snprintf(out, size, "stream:%s", stream);
-}
-
-bool fingerprint_put(struct pg_conn *target, const char *pipeline, int64_t epoch, const char *stream,
-                     const struct fingerprint *fp, struct error *err)
-{
-    char object[64];
     char start[POSITION_TEXT_SIZE];
-    stream_object(stream, object, sizeof(object));
     cJSON *value = cJSON_CreateObject();
     cJSON_AddStringToObject(value, "system_id", fp->system_id);
     cJSON_AddStringToObject(value, "database", fp->database);
@@ -57,7 +48,7 @@ bool fingerprint_put(struct pg_conn *target, const char *pipeline, int64_t epoch
     cJSON_AddStringToObject(value, "publication", fp->publication);
     cJSON_AddStringToObject(value, "slot_start", position_format(fp->slot_start, start));
     char *json = cJSON_PrintUnformatted(value);
-    bool ok = store_put(target, pipeline, epoch, object, "fingerprint", json, err);
+    bool ok = store_fingerprint_put(target, pipeline, epoch, stream, json, err);
     cJSON_free(json);
     cJSON_Delete(value);
     return ok;
@@ -69,7 +60,7 @@ static void take_text(const cJSON *json, const char *key, char *out, size_t size
     snprintf(out, size, "%s", text ? text : "");
 }
 
-static bool fingerprint_parse(const char *json, struct fingerprint *out, struct error *err)
+static bool parse(const char *json, struct pgsql_fingerprint *out, struct error *err)
 {
     char start[POSITION_TEXT_SIZE];
     cJSON *value = cJSON_Parse(json);
@@ -89,17 +80,15 @@ static bool fingerprint_parse(const char *json, struct fingerprint *out, struct 
     return ok;
 }
 
-bool fingerprint_get(struct pg_conn *target, const char *pipeline, const char *stream,
-                     struct fingerprint *out, bool *found, struct error *err)
+bool pgsql_fingerprint_get(struct pg_conn *target, const char *pipeline, const char *stream,
+                           struct pgsql_fingerprint *out, bool *found, struct error *err)
 {
-    char object[64];
     char *json;
-    *out = (struct fingerprint){0};
-    stream_object(stream, object, sizeof(object));
-    if (!store_get(target, pipeline, object, "fingerprint", &json, err))
+    *out = (struct pgsql_fingerprint){0};
+    if (!store_fingerprint_get(target, pipeline, stream, "postgresql", &json, err))
         return false;
     *found = json != NULL;
-    bool ok = !json || fingerprint_parse(json, out, err);
+    bool ok = !json || parse(json, out, err);
     free(json);
     return ok;
 }
@@ -112,7 +101,8 @@ static bool same(const char *what, const char *stored, const char *now, const ch
                      what, now, stored, repair);
 }
 
-bool fingerprint_compare(const struct fingerprint *stored, const struct fingerprint *now, struct error *err)
+bool pgsql_fingerprint_compare(const struct pgsql_fingerprint *stored, const struct pgsql_fingerprint *now,
+                               struct error *err)
 {
     static const char other_server[] = "it is another server, or it was made anew: changes since are not in "
                                        "our slot - connect to the right one, or "
@@ -140,7 +130,8 @@ bool fingerprint_compare(const struct fingerprint *stored, const struct fingerpr
     return true;
 }
 
-bool fingerprint_timeline_ok(const char *history, unsigned stored, struct position at, struct error *err)
+bool pgsql_fingerprint_timeline_ok(const char *history, unsigned stored, struct position at,
+                                   struct error *err)
 {
     char text[POSITION_TEXT_SIZE];
     for (const char *line = history; line && *line;
@@ -165,8 +156,9 @@ bool fingerprint_timeline_ok(const char *history, unsigned stored, struct positi
                      stored, position_format(at, text));
 }
 
-bool fingerprint_check_timeline(struct pg_conn *walsender, const struct fingerprint *stored,
-                                const struct fingerprint *now, struct position at, struct error *err)
+bool pgsql_fingerprint_check_timeline(struct pg_conn *walsender, const struct pgsql_fingerprint *stored,
+                                      const struct pgsql_fingerprint *now, struct position at,
+                                      struct error *err)
 {
     char sql[48];
     if (now->timeline == stored->timeline)
@@ -178,7 +170,7 @@ bool fingerprint_check_timeline(struct pg_conn *walsender, const struct fingerpr
         (void)pg_error_from(err, walsender, r);
         (void)error_prefix(err, "reading the history of timeline %u", now->timeline);
     } else {
-        ok = fingerprint_timeline_ok(PQgetvalue(r, 0, 1), stored->timeline, at, err);
+        ok = pgsql_fingerprint_timeline_ok(PQgetvalue(r, 0, 1), stored->timeline, at, err);
     }
     PQclear(r);
     return ok;

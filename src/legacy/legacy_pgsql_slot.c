@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "replicator/prepare.h"
+#include "legacy/legacy_pgsql.h"
+#include "legacy/legacy_pgsql_fingerprint.h"
+#include "state/store.h"
 
 static const char stream_object[] = "stream:forward";
 
@@ -21,7 +23,7 @@ struct slot_facts {
     char pid[16];
 };
 
-static bool read_slot(const struct prepare *self, struct slot_facts *out, struct error *err)
+static bool read_slot(const struct pgsql_work *self, struct slot_facts *out, struct error *err)
 {
     const char *name = self->config->legacy_slot;
     *out = (struct slot_facts){0};
@@ -53,14 +55,14 @@ static bool read_slot(const struct prepare *self, struct slot_facts *out, struct
     return ok;
 }
 
-static bool drop_slot(const struct prepare *self, struct error *err)
+static bool drop_slot(const struct pgsql_work *self, struct error *err)
 {
     const char *name = self->config->legacy_slot;
     return pg_exec_params(self->source, "SELECT pg_catalog.pg_drop_replication_slot($1)", 1, &name, err);
 }
 
 /* Creating a slot waits for every transaction that writes at that moment. */
-static bool make_slot(const struct prepare *self, struct position *start, struct error *err)
+static bool make_slot(const struct pgsql_work *self, struct position *start, struct error *err)
 {
     const char *name = self->config->legacy_slot;
     char lsn[POSITION_TEXT_SIZE + 1];
@@ -81,7 +83,7 @@ static bool make_slot(const struct prepare *self, struct position *start, struct
            error_set(err, ERROR_FATAL, "legacy: slot position \"%s\" makes no sense", lsn);
 }
 
-static bool first_slot(const struct prepare *self, struct fingerprint *now, struct error *err)
+static bool first_slot(const struct pgsql_work *self, struct pgsql_fingerprint *now, struct error *err)
 {
     const struct config *c = self->config;
     struct slot_facts slot;
@@ -103,11 +105,11 @@ static bool first_slot(const struct prepare *self, struct fingerprint *now, stru
     if (!store_put(self->target, c->pipeline, self->epoch, stream_object, "slot_intent", "true", err) ||
         !make_slot(self, &now->slot_start, err))
         return false;
-    return fingerprint_put(self->target, c->pipeline, self->epoch, "forward", now, err);
+    return pgsql_fingerprint_put(self->target, c->pipeline, self->epoch, "forward", now, err);
 }
 
-static bool check_timeline(const struct prepare *self, const struct fingerprint *stored,
-                           const struct fingerprint *now, struct error *err)
+static bool check_timeline(const struct pgsql_work *self, const struct pgsql_fingerprint *stored,
+                           const struct pgsql_fingerprint *now, struct error *err)
 {
     struct pg_conn walsender;
     struct pg_conn_options o = {.conninfo = self->config->legacy_conninfo,
@@ -128,34 +130,35 @@ static bool check_timeline(const struct prepare *self, const struct fingerprint 
     free(rows);
     if (!pg_conn_open(&walsender, &o, err))
         return false;
-    bool ok = fingerprint_check_timeline(&walsender, stored, now, at, err);
+    bool ok = pgsql_fingerprint_check_timeline(&walsender, stored, now, at, err);
     pg_conn_close(&walsender);
     return ok;
 }
 
 /* What the source is now, with the names we use there. */
-static bool read_now(const struct prepare *self, struct fingerprint *now, struct error *err)
+static bool read_now(const struct pgsql_work *self, struct pgsql_fingerprint *now, struct error *err)
 {
     const struct config *c = self->config;
-    if (!fingerprint_read_source(self->source, now, err))
+    if (!pgsql_fingerprint_read(self->source, now, err))
         return false;
     snprintf(now->slot, sizeof(now->slot), "%s", c->legacy_slot);
     snprintf(now->publication, sizeof(now->publication), "%s", c->legacy_publication);
     return true;
 }
 
-bool prepare_history(const struct prepare *self, struct error *err)
+bool pgsql_history(const struct pgsql_work *self, bool *first, struct error *err)
 {
     const struct config *c = self->config;
-    struct fingerprint now;
-    struct fingerprint stored;
+    struct pgsql_fingerprint now;
+    struct pgsql_fingerprint stored;
     struct slot_facts slot;
     bool found;
-    if (!fingerprint_get(self->target, c->pipeline, "forward", &stored, &found, err))
+    if (!pgsql_fingerprint_get(self->target, c->pipeline, "forward", &stored, &found, err))
         return false;
+    *first = !found;
     if (!found)
         return true;
-    if (!read_now(self, &now, err) || !fingerprint_compare(&stored, &now, err) ||
+    if (!read_now(self, &now, err) || !pgsql_fingerprint_compare(&stored, &now, err) ||
         !read_slot(self, &slot, err))
         return false;
     if (!slot.exists || slot.lost)
@@ -168,16 +171,16 @@ bool prepare_history(const struct prepare *self, struct error *err)
         return true;
     now.slot_start = stored.slot_start;
     return check_timeline(self, &stored, &now, err) &&
-           fingerprint_put(self->target, c->pipeline, self->epoch, "forward", &now, err);
+           pgsql_fingerprint_put(self->target, c->pipeline, self->epoch, "forward", &now, err);
 }
 
-bool prepare_slot(const struct prepare *self, struct preparation *p, struct error *err)
+bool pgsql_slot(const struct pgsql_work *self, struct error *err)
 {
-    struct fingerprint now;
-    return !p->first || (read_now(self, &now, err) && first_slot(self, &now, err));
+    struct pgsql_fingerprint now;
+    return read_now(self, &now, err) && first_slot(self, &now, err);
 }
 
-bool prepare_source_end(struct pg_conn *source, struct position *out, struct error *err)
+bool pgsql_end(struct pg_conn *source, struct position *out, struct error *err)
 {
     enum { PAGE_HEADER_MAX = 40 };
     PGresult *r =

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * A PostgreSQL legacy read by logical replication: one ordinary connection, and who asks what of which part.
+ *
+ * When a row may be read again. It must not be older than what the stream has applied already, or nothing
+ * would ever bring the newer one: so the read has to see every transaction that was applied. That is not
+ * given by positions: a commit is in the WAL, and may be streamed and applied, a moment before the source
+ * shows it to new snapshots (the backend writes its commit record first and leaves the list of running
+ * transactions last; seen: one stale row in some hundred runs on a busy machine). Hence:
+ *
+ * 1. no transaction that this stream has dealt out is still running for a snapshot of the source, and
+ * 2. none of those that were running when this stream began is: what an earlier stream applied we don't know.
+ *
+ * What a snapshot sees later ones see too, so asking once before the reads is enough.
+ */
+#include "legacy/legacy_pgsql.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "pgsql/logical_source.h"
+#include "pgsql/snapshot.h"
+#include "state/lease.h"
+
+enum { STATUS_MS = 2000 };
+
+static struct legacy_pgsql *cast(struct legacy *base)
+{
+    return (struct legacy_pgsql *)base;
+}
+
+static void close_it(struct legacy *base)
+{
+    pg_conn_close(&cast(base)->conn);
+    free(base);
+}
+
+static void cancel(struct legacy *base)
+{
+    pg_conn_cancel(&cast(base)->conn);
+}
+
+static bool evict(struct legacy *base, struct error *err)
+{
+    return lease_terminate_others(&cast(base)->conn, cast(base)->config->pipeline, err);
+}
+
+static bool end(struct legacy *base, const struct legacy_notes *notes, struct position *out,
+                struct error *err)
+{
+    (void)notes;
+    return pgsql_end(&cast(base)->conn, out, err);
+}
+
+static const char *const look_sql =
+    "SELECT pg_catalog.pg_wal_lsn_diff(w.lsn, '0/0')::pg_catalog.int8,"
+    "       pg_catalog.pg_wal_lsn_diff(w.lsn, s.restart_lsn)::pg_catalog.int8,"
+    "       %s"
+    "  FROM (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()"
+    "               ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) w"
+    "  LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = $1";
+
+/* The rate of WAL is smoothed over the calls. */
+static void note_retained(struct legacy_retained *io, const PGresult *r)
+{
+    int64_t now = clock_ms();
+    uint64_t at = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
+    io->end = position_lsn(at);
+    io->end_bytes = (int64_t)at;
+    io->bytes = strtoll(PQgetvalue(r, 0, 1), NULL, 10);
+    io->capture_lag_ms = -1;
+    if (io->before.end_bytes && now > io->before.at_ms) {
+        double rate =
+            (double)(io->end_bytes - io->before.end_bytes) * 1000 / (double)(now - io->before.at_ms);
+        io->before.rate = io->before.rate * 0.8 + rate * 0.2;
+    }
+    io->before.at_ms = now;
+    io->before.end_bytes = io->end_bytes;
+    if (PQgetisnull(r, 0, 2) || io->before.rate < 1)
+        io->limit_seconds = -1;
+    else
+        io->limit_seconds = (int64_t)((double)strtoll(PQgetvalue(r, 0, 2), NULL, 10) / io->before.rate);
+}
+
+static bool retained(struct legacy *base, struct legacy_retained *io, struct error *err)
+{
+    struct legacy_pgsql *self = cast(base);
+    const char *slot = self->config->legacy_slot;
+    char sql[1024];
+    snprintf(sql, sizeof(sql), look_sql, self->conn.version >= 130000 ? "s.safe_wal_size" : "NULL");
+    PGresult *r = pg_query(&self->conn, sql, 1, &slot, err);
+    if (!r)
+        return false;
+    if (PQntuples(r) == 1)
+        note_retained(io, r);
+    PQclear(r);
+    return true;
+}
+
+static struct pgsql_work work(struct legacy *base, const struct legacy_notes *notes)
+{
+    return (struct pgsql_work){.config = notes->config,
+                               .log = notes->log,
+                               .source = &cast(base)->conn,
+                               .target = notes->target,
+                               .epoch = notes->epoch,
+                               .cancel = notes->cancel};
+}
+
+static bool history(struct legacy *base, const struct legacy_notes *notes, bool *first, struct error *err)
+{
+    struct pgsql_work w = work(base, notes);
+    return pgsql_history(&w, first, err);
+}
+
+static bool pair(struct legacy *base, const struct legacy_notes *notes, struct pairing *out,
+                 struct error *err)
+{
+    struct pg_conn *source = &cast(base)->conn;
+    struct pg_catalog legacy = {0}, target = {0};
+    bool ok = pg_catalog_read(source, &legacy, err) && pg_catalog_read(notes->target, &target, err) &&
+              pair_tables(notes->config, &legacy, source->version, &target, out, err);
+    pg_catalog_free(&legacy);
+    pg_catalog_free(&target);
+    return ok;
+}
+
+static bool capture(struct legacy *base, const struct legacy_notes *notes, const struct table_set *tables,
+                    bool first, struct error *err)
+{
+    struct pgsql_work w = work(base, notes);
+    return pgsql_publication(&w, tables, err) && (!first || pgsql_slot(&w, err));
+}
+
+static bool writers(struct legacy *base, const struct legacy_notes *notes, const struct table_set *tables,
+                    struct error *err)
+{
+    struct pgsql_work w = work(base, notes);
+    return pgsql_writers(&w, tables, err);
+}
+
+static bool source_snapshot(struct legacy_pgsql *self, struct snapshot *out, struct error *err)
+{
+    PGresult *r = pg_query(&self->conn, "SELECT pg_catalog.txid_current_snapshot()", 0, NULL, err);
+    if (!r)
+        return false;
+    bool ok = snapshot_parse(PQgetvalue(r, 0, 0), out);
+    if (!ok)
+        error_set(err, ERROR_RETRY, "legacy: \"%.100s\" is no snapshot", PQgetvalue(r, 0, 0));
+    PQclear(r);
+    return ok;
+}
+
+static bool stream(struct legacy *base, const struct legacy_notes *notes, const struct table_set *tables,
+                   bool binary, struct position start, struct source **out, struct error *err)
+{
+    struct legacy_pgsql *self = cast(base);
+    const struct config *c = notes->config;
+    char insert[80];
+    char prefix[64];
+    struct snapshot begun = {0};
+    if (!source_snapshot(self, &begun, err))
+        return false;
+    self->begun_before = begun.xmax;
+    snapshot_free(&begun);
+    snprintf(prefix, sizeof(prefix), "crossfade_%s_", c->pipeline);
+    struct logical_source_options o = {
+        .conn = {.conninfo = c->legacy_conninfo,
+                 .pipeline = c->pipeline,
+                 .job = "capture",
+                 .endpoint = "legacy",
+                 .connect_timeout_ms = (int)c->connect_timeout_ms},
+        .slot = c->legacy_slot,
+        .publication = c->legacy_publication,
+        .insert_publication = pgsql_insert_publication(c, tables, insert, sizeof(insert)),
+        .start = start,
+        .binary = binary,
+        .origin_prefix = prefix,
+        .tables = tables,
+        .status_interval_ms = STATUS_MS,
+    };
+    return logical_source_open(&o, out, err);
+}
+
+static bool settled(struct legacy *base, legacy_all_seen *all_seen, void *context, bool *out,
+                    struct error *err)
+{
+    struct legacy_pgsql *self = cast(base);
+    struct snapshot now = {0};
+    if (!source_snapshot(self, &now, err))
+        return false;
+    *out = now.xmin >= self->begun_before && all_seen(context, &now);
+    snapshot_free(&now);
+    return true;
+}
+
+static bool fetch(struct legacy *base, const struct table *table, char *const *const *keys, size_t count,
+                  struct legacy_rows *out, struct error *err)
+{
+    return pgsql_fetch(&cast(base)->conn, table, keys, count, out, err);
+}
+
+static const struct legacy_ops ops = {
+    .close = close_it, .cancel = cancel, .evict = evict, .end = end, .retained = retained};
+
+static const struct legacy_session_ops session_ops = {.history = history,
+                                                      .pair = pair,
+                                                      .capture = capture,
+                                                      .writers = writers,
+                                                      .stream = stream,
+                                                      .settled = settled,
+                                                      .fetch = fetch};
+
+static bool open_it(const struct legacy_options *options, struct legacy **out, struct error *err)
+{
+    struct legacy_pgsql *self = mem_alloc(sizeof(*self));
+    struct pg_conn_options o = {.conninfo = options->config->legacy_conninfo,
+                                .pipeline = options->config->pipeline,
+                                .job = options->job,
+                                .endpoint = "legacy",
+                                .connect_timeout_ms = options->connect_timeout_ms,
+                                .statement_timeout_ms = options->statement_timeout_ms};
+    self->base = (struct legacy){.ops = &ops, .session = &session_ops};
+    self->config = options->config;
+    if (!pg_conn_open(&self->conn, &o, err)) {
+        free(self);
+        return false;
+    }
+    *out = &self->base;
+    return true;
+}
+
+const struct legacy_driver legacy_pgsql = {.open = open_it, .copy_open = pgsql_copy_open};

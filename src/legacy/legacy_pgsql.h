@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * What the PostgreSQL legacy's own files share.
+ */
+#ifndef LEGACY_LEGACY_PGSQL_H
+#define LEGACY_LEGACY_PGSQL_H
+
+#include "legacy/legacy_driver.h"
+
+struct legacy_pgsql {
+    struct legacy base;
+    struct pg_conn conn;
+    const struct config *config;
+    uint64_t begun_before; /* transactions from before this stream have lower ids on the source (64 bit) */
+};
+
+/* One step of preparing. */
+struct pgsql_work {
+    const struct config *config;
+    struct log *log;
+    struct pg_conn *source;
+    struct pg_conn *target;
+    int64_t epoch;
+    const _Atomic bool *cancel;
+};
+
+/* legacy_pgsql_slot.c */
+MUST_CHECK bool pgsql_history(const struct pgsql_work *self, bool *first, struct error *err);
+/* Slot and fingerprint, made at the first start. */
+MUST_CHECK bool pgsql_slot(const struct pgsql_work *self, struct error *err);
+/* Where the source's WAL ends now. The insert position counts, not the flushed one, as transactions that
+ * commit asynchronously are seen before they are written. Rounded down so that a stream reaches it though
+ * nothing more is written. */
+MUST_CHECK bool pgsql_end(struct pg_conn *source, struct position *out, struct error *err);
+
+/* legacy_pgsql_publication.c */
+/* Publication(s), made or completed where we may. */
+MUST_CHECK bool pgsql_publication(const struct pgsql_work *self, const struct table_set *tables,
+                                  struct error *err);
+/* The publication of tables without a replica identity into out; NULL if there is none. Returns out. */
+const char *pgsql_insert_publication(const struct config *config, const struct table_set *tables, char *out,
+                                     size_t size);
+/* Beside an existing slot: whoever wrote before the table was published (hazard 6). A new slot has waited for
+ * older writers, but not for those that wrote their commit record while it was being made and wait for a
+ * synchronous standby: too early for the stream, too late for the copy. */
+MUST_CHECK bool pgsql_writers(const struct pgsql_work *self, const struct table_set *tables,
+                              struct error *err);
+
+/* legacy_pgsql_rows.c */
+MUST_CHECK bool pgsql_fetch(struct pg_conn *source, const struct table *table, char *const *const *keys,
+                            size_t count, struct legacy_rows *out, struct error *err);
+
+/* legacy_pgsql_copy.c */
+MUST_CHECK bool pgsql_copy_open(const struct legacy_options *options, struct legacy_copy **out,
+                                struct error *err);
+
+#endif

@@ -1,0 +1,9 @@
+libcrossfade_a_SOURCES += \
+	src/legacy/legacy.c src/legacy/legacy.h \
+	src/legacy/legacy_driver.h \
+	src/legacy/legacy_pgsql.c src/legacy/legacy_pgsql.h \
+	src/legacy/legacy_pgsql_copy.c \
+	src/legacy/legacy_pgsql_fingerprint.c src/legacy/legacy_pgsql_fingerprint.h \
+	src/legacy/legacy_pgsql_publication.c \
+	src/legacy/legacy_pgsql_rows.c \
+	src/legacy/legacy_pgsql_slot.c
