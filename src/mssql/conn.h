@@ -18,6 +18,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "model/config.h"
+#include "mssql/datum.h"
 #include "mssql/ms_error.h"
 
 struct tds_dblib_dbprocess; /* DBPROCESS of sybdb.h */
@@ -66,14 +67,6 @@ bool ms_conn_alive(const struct ms_conn *self);
  * -1. */
 MUST_CHECK bool ms_exec(struct ms_conn *self, const char *sql, struct error *err);
 MUST_CHECK bool ms_exec_count(struct ms_conn *self, const char *sql, int64_t *rows, struct error *err);
-
-/* A value as db-lib has it (SQLSERVER.md fact 7): NULL has no data; an empty text has data and length 0.
- * Valid until the next row. `type` is one of sybdb.h's SYB… */
-struct ms_datum {
-    const void *data;
-    size_t length;
-    int type;
-};
 
 enum ms_next { MS_ROW, MS_END, MS_FAILED };
 

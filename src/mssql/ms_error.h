@@ -22,10 +22,11 @@ struct ms_messages {
     int client; /* db-lib's number, 0: none */
     int os_error;
     char client_text[300];
-    int later; /* of the server: a second error, which decides if it is the worse one (link, deadlock); or 0
-                */
-    bool damaged; /* characters were replaced or cut while converting to UTF-8 (2400 to 2404) */
-    bool timeout; /* db-lib waited longer than allowed */
+    int later; /* of the server: a second error that ended more than the first did (link, deadlock), or 0 */
+    bool damaged;   /* characters were replaced or cut while converting to UTF-8 (2400 to 2404) */
+    bool timeout;   /* db-lib waited longer than allowed */
+    bool attention; /* the server was told to stop the command */
+    bool command;   /* it is a command, not a login, so there is something to stop */
 };
 
 void ms_messages_clear(struct ms_messages *self);
