@@ -1,3 +1,15 @@
+# The type table and the value codec need no FreeTDS.
+libcrossfade_a_SOURCES += \
+	src/mssql/datum.h \
+	src/mssql/type.c src/mssql/type.h \
+	src/mssql/type_table.c \
+	src/mssql/value.c src/mssql/value.h \
+	src/mssql/value_number.c \
+	src/mssql/value_parse.c \
+	src/mssql/value_part.h \
+	src/mssql/value_text.c \
+	src/mssql/value_time.c \
+	src/mssql/value_zone.c src/mssql/value_zone.h
 # Without FreeTDS none of it is built, and config says so to who wants a SQL Server.
 MSSQL_SOURCES = \
 	src/mssql/column.c \

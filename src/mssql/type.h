@@ -190,5 +190,8 @@ void ms_type_staging(const struct ms_column_type *column, const struct ms_carrie
  */
 void ms_type_assign(const struct ms_column_type *column, const struct ms_carrier *carrier, const char *quoted,
                     struct buffer *out);
+/* Appends a condition that is true of a staged value which the column would change without an error
+ * (characters that its code page has not become '?'). False, nothing appended: there is no such value. */
+bool ms_type_misfit(const struct ms_column_type *column, const char *quoted, struct buffer *out);
 
 #endif

@@ -24,6 +24,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "model/change.h"
+#include "mssql/datum.h"
 #include "mssql/type.h"
 #include "mssql/value_zone.h"
 
@@ -71,13 +72,6 @@ struct ms_numeric {
     uint8_t precision;
     uint8_t scale;
     uint8_t array[33]; /* [0]: 1 = negative; then the magnitude, big-endian, as long as the precision needs */
-};
-
-/* One value as dbdata(), dbdatlen() and dbcoltype() give it. It need not be aligned. */
-struct ms_datum {
-    const void *data; /* NULL: NULL */
-    uint32_t length;  /* 0 with a pointer: the empty string */
-    uint8_t type;     /* enum ms_wire */
 };
 
 /* One value as bcp takes it: `length` bytes at `offset` of the buffer, aligned to 8. */

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * Characters. db-lib hands out UTF-8; rows it can't convert are read again as varbinary in UTF-16LE, which a
+ * datum of a binary type in a character column means. PostgreSQL has neither NUL nor half a surrogate pair:
+ * the column's policy says what becomes of them, on both paths alike.
+ */
+#include "mssql/value_part.h"
+
+#include "base/utf8.h"
+
+static const char replacement[] = "\xEF\xBF\xBD"; /* U+FFFD */
+
+static bool has_wide_or_nul(uint64_t eight)
+{
+    const uint64_t high = UINT64_C(0x8080808080808080);
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    return ((eight | (eight - ones)) & high) != 0; /* without high bits, only a NUL borrows */
+}
+
+/* Bytes before the first that PostgreSQL refuses: NUL, or no UTF-8. */
+static size_t clean_length(const char *text, size_t length)
+{
+    size_t i = 0;
+    while (i < length) {
+        while (length - i >= 8) {
+            uint64_t eight;
+            memcpy(&eight, text + i, 8);
+            if (has_wide_or_nul(eight))
+                break;
+            i += 8;
+        }
+        if (i == length)
+            break;
+        size_t n = text[i] == '\0' ? 0 : utf8_length(text + i, length - i);
+        if (n == 0)
+            return i;
+        i += n;
+    }
+    return i;
+}
+
+static bool refuse(struct error *err, bool nul, size_t at)
+{
+    return error_set(
+        err, ERROR_DATA,
+        "%s at character or byte %zu, which PostgreSQL can't hold - strip or replace it by the column's "
+        "policy, or correct the row",
+        nul ? "a NUL character" : "half a surrogate pair or a byte that is no character", at + 1);
+}
+
+static bool put_utf8(const struct ms_codec *self, const char *text, size_t length, struct buffer *out,
+                     struct error *err)
+{
+    size_t before = out->length;
+    for (size_t i = 0;;) {
+        size_t n = clean_length(text + i, length - i);
+        buffer_put(out, text + i, n);
+        i += n;
+        if (i == length)
+            return true;
+        if (self->policy.bad_text == MS_BAD_TEXT_REFUSE) {
+            out->length = before;
+            return refuse(err, text[i] == '\0', i);
+        }
+        if (self->policy.bad_text == MS_BAD_TEXT_REPLACE)
+            buffer_puts(out, replacement);
+        i++;
+    }
+}
+
+static char *put_code_point(char *at, uint32_t c)
+{
+    if (c < 0x80) {
+        *at++ = (char)c;
+    } else if (c < 0x800) {
+        *at++ = (char)(0xC0 | c >> 6);
+        *at++ = (char)(0x80 | (c & 0x3F));
+    } else if (c < 0x10000) {
+        *at++ = (char)(0xE0 | c >> 12);
+        *at++ = (char)(0x80 | (c >> 6 & 0x3F));
+        *at++ = (char)(0x80 | (c & 0x3F));
+    } else {
+        *at++ = (char)(0xF0 | c >> 18);
+        *at++ = (char)(0x80 | (c >> 12 & 0x3F));
+        *at++ = (char)(0x80 | (c >> 6 & 0x3F));
+        *at++ = (char)(0x80 | (c & 0x3F));
+    }
+    return at;
+}
+
+static uint32_t unit_at(const unsigned char *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8;
+}
+
+/* One unit becomes at most three bytes, a pair four. */
+static bool put_utf16(const struct ms_codec *self, const struct ms_datum *datum, struct buffer *out,
+                      struct error *err)
+{
+    const unsigned char *p = datum->data;
+    size_t units = datum->length / 2;
+    size_t before = out->length;
+    if (datum->length % 2)
+        return ms_value_unexpected(self, datum, err);
+    char *start = buffer_extend(out, 3 * units);
+    char *at = start;
+    for (size_t i = 0; i < units; i++) {
+        uint32_t c = unit_at(p + 2 * i);
+        uint32_t next = i + 1 < units ? unit_at(p + 2 * i + 2) : 0;
+        bool surrogate = c >= 0xD800 && c < 0xE000;
+        if (surrogate && c < 0xDC00 && next >= 0xDC00 && next < 0xE000) {
+            at = put_code_point(at, 0x10000 + ((c - 0xD800) << 10) + (next - 0xDC00));
+            i++;
+        } else if (c && !surrogate) {
+            at = put_code_point(at, c);
+        } else if (self->policy.bad_text == MS_BAD_TEXT_REFUSE) {
+            out->length = before;
+            return refuse(err, c == 0, i);
+        } else if (self->policy.bad_text == MS_BAD_TEXT_REPLACE) {
+            at = put_code_point(at, 0xFFFD);
+        }
+    }
+    out->length = before + (size_t)(at - start);
+    out->data[out->length] = '\0';
+    return true;
+}
+
+static bool put_characters(const struct ms_codec *self, const struct ms_datum *datum, struct buffer *out,
+                           struct error *err)
+{
+    switch (datum->type) {
+    case MS_WIRE_CHAR:
+    case MS_WIRE_VARCHAR:
+    case MS_WIRE_TEXT:
+    case MS_WIRE_NTEXT:
+    case MS_WIRE_NVARCHAR:
+        return put_utf8(self, datum->data, datum->length, out, err);
+    case MS_WIRE_BINARY:
+    case MS_WIRE_VARBINARY:
+    case MS_WIRE_IMAGE:
+        return put_utf16(self, datum, out, err);
+    default:
+        return ms_value_unexpected(self, datum, err);
+    }
+}
+
+static bool is_fixed(const struct ms_codec *self)
+{
+    return self->type == MS_CHAR || self->type == MS_NCHAR;
+}
+
+static size_t without_blanks(const char *text, size_t length)
+{
+    while (length && text[length - 1] == ' ')
+        length--;
+    return length;
+}
+
+/* An XML declaration in front, with what it says of an encoding that is no longer true. */
+static size_t declaration_length(const char *text, size_t length)
+{
+    if (length < 6 || memcmp(text, "<?xml", 5) != 0 || !strchr(" \t\r\n", text[5]))
+        return 0;
+    const char *end = memmem(text, length, "?>", 2);
+    return end ? (size_t)(end - text) + 2 : 0;
+}
+
+MS_DECODE(ms_value_decode_text)
+{
+    size_t before = out->length;
+    if (!put_characters(self, datum, out, err))
+        return false;
+    size_t length = out->length - before;
+    if (self->policy.trim_blanks && is_fixed(self)) {
+        out->length = before + without_blanks(out->data + before, length);
+    } else if (self->type == MS_XML) {
+        size_t skip = declaration_length(out->data + before, length);
+        memmove(out->data + before, out->data + before + skip, length - skip);
+        out->length -= skip;
+    }
+    return true;
+}
+
+MS_DECODE(ms_value_decode_bpchar)
+{
+    size_t before = out->length;
+    if (!put_characters(self, datum, out, err))
+        return false;
+    size_t characters = 0;
+    for (const char *p = out->data + before; p < out->data + out->length; p++)
+        characters += ((unsigned char)*p & 0xC0) != 0x80;
+    if (self->modifier >= 4 && characters < (size_t)self->modifier - 4) {
+        size_t pad = (size_t)self->modifier - 4 - characters;
+        memset(buffer_extend(out, pad), ' ', pad);
+    }
+    return true;
+}
+
+MS_DECODE(ms_value_decode_jsonb)
+{
+    size_t before = out->length;
+    buffer_put_u8(out, 1); /* the format's version */
+    if (put_characters(self, datum, out, err))
+        return true;
+    out->length = before;
+    return false;
+}
+
+bool ms_value_utf16(struct slice text, struct buffer *out)
+{
+    size_t before = out->length;
+    const unsigned char *p = (const unsigned char *)text.data;
+    unsigned char *at = (unsigned char *)buffer_extend(out, 2 * text.length);
+    unsigned char *start = at;
+    for (size_t i = 0; i < text.length;) {
+        uint32_t c = p[i];
+        size_t n = c < 0x80 ? 1 : utf8_length(text.data + i, text.length - i);
+        if (n == 0) {
+            out->length = before;
+            return false;
+        }
+        if (n > 1) {
+            c &= 0xFFu >> (n + 1);
+            for (size_t k = 1; k < n; k++)
+                c = c << 6 | (p[i + k] & 0x3F);
+        }
+        i += n;
+        if (c >= 0x10000) {
+            uint32_t high = 0xD800 + ((c - 0x10000) >> 10);
+            *at++ = (unsigned char)high;
+            *at++ = (unsigned char)(high >> 8);
+            c = 0xDC00 + (c & 0x3FF);
+        }
+        *at++ = (unsigned char)c;
+        *at++ = (unsigned char)(c >> 8);
+    }
+    out->length = before + (size_t)(at - start);
+    return true;
+}
+
+static bool bind_characters(const struct ms_codec *self, struct slice text, struct buffer *out,
+                            struct ms_bound *bound, struct error *err)
+{
+    if (is_fixed(self)) /* the server fills it up again */
+        text.length = without_blanks(text.data, text.length);
+    if (self->type == MS_XML) {
+        size_t skip = declaration_length(text.data, text.length);
+        text = (struct slice){text.data + skip, text.length - skip};
+    }
+    size_t before = out->length;
+    ms_value_bind(out, MS_WIRE_NVARCHAR, 0, bound);
+    if (!ms_value_utf16(text, out)) {
+        out->length = before;
+        return error_set(err, ERROR_DATA, "the text is not UTF-8");
+    }
+    bound->length = (uint32_t)(out->length - bound->offset);
+    size_t length = self->is_utf8 ? text.length : bound->length / 2;
+    if (self->limit && length > self->limit) {
+        out->length = before;
+        return error_set(err, ERROR_DATA, "text of %zu %s is too long for %s(%u)", length,
+                         self->is_utf8 ? "bytes" : "UTF-16 units", ms_type_at(self->type)->name, self->limit);
+    }
+    return true;
+}
+
+MS_ENCODE(ms_value_encode_text)
+{
+    return bind_characters(self, ms_value_slice(value), out, bound, err);
+}
+
+MS_ENCODE(ms_value_encode_jsonb)
+{
+    struct slice text = ms_value_slice(value);
+    if (value->kind == VALUE_BINARY) {
+        if (text.length < 1 || text.data[0] != 1)
+            return ms_value_malformed(self, value, err);
+        text = (struct slice){text.data + 1, text.length - 1};
+    }
+    return bind_characters(self, text, out, bound, err);
+}
