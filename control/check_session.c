@@ -47,7 +47,8 @@ static void check_standby(struct check *self, struct check_side *side)
     char answer[8];
     if (check_ask(self, side, "SELECT pg_is_in_recovery()", answer, sizeof(answer)) && *answer == 't')
         check_say(self, PAIR_FAIL, "standby", side->conn.endpoint, NULL,
-                  "this is a standby - name the primary in the connection string");
+                  "this is a standby - name the primary in the connection string (several hosts with "
+                  "target_session_attrs=read-write follow a fail-over)");
 }
 
 static void check_encoding(struct check *self, struct check_side *side)

@@ -63,7 +63,7 @@ CROSSFADE_WRAP='valgrind -q --error-exitcode=99' stage valgrind-run scenarios pl
 stage coverage-build build coverage --enable-coverage
 stage coverage coverage
 if versions=$("$top/tests/pg_versions.sh" "$out/postgresql" 2>"$out/pg_versions.log" | tail -1); then
-    CROSSFADE_TEST_PG_VERSIONS=$versions stage versions scenarios plain -k 'versions'
+    CROSSFADE_TEST_PG_VERSIONS=$versions stage versions scenarios plain -k 'version'
 else
     echo "FAIL  versions: no other PostgreSQL versions, see $out/pg_versions.log"
     bad=1

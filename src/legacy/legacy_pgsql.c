@@ -109,10 +109,27 @@ static struct pgsql_work work(struct legacy *base, const struct legacy_notes *no
                                .cancel = notes->cancel};
 }
 
+/* A standby's slots are not its primary's: what is missing there is not lost. Logical decoding on one (16 and
+ * later) is not used: its slot waits for the primary's next running-transactions record, its snapshots for
+ * replay, and a fail-over would be two. */
+static bool refuse_standby(struct pg_conn *conn, struct error *err)
+{
+    char answer[8];
+    if (!pg_query_one(conn, "SELECT pg_catalog.pg_is_in_recovery()", 0, NULL, answer, sizeof(answer), NULL,
+                      err))
+        return false;
+    return answer[0] == 'f' ||
+           error_set(
+               err, ERROR_REFUSED,
+               "legacy: %s is a standby, changes are captured on the primary - name that in "
+               "legacy.conninfo (several hosts with target_session_attrs=read-write follow a fail-over)",
+               conn->where);
+}
+
 static bool history(struct legacy *base, const struct legacy_notes *notes, bool *first, struct error *err)
 {
     struct pgsql_work w = work(base, notes);
-    return pgsql_history(&w, first, err);
+    return refuse_standby(w.source, err) && pgsql_history(&w, first, err);
 }
 
 static bool pair(struct legacy *base, const struct legacy_notes *notes, struct pairing *out,

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: PostgreSQL
 """Other PostgreSQL versions (CROSSFADE_TEST_PG_VERSIONS; else Debian's alone) on either side: copy, stream, restart."""
+import os
+import shutil
+
 import pytest
 
 from lib.load import FILL, SCHEMA, Load
@@ -60,6 +63,50 @@ def test_target_version(pgbin, server_of, legacy_server, make_pipeline, redis_se
         assert code in (1, 3) and "12" in out + err, (code, out, err)
         return
     move(make_pipeline(legacy_server, server, redis_server))
+
+
+def recovery(server, on):
+    """The server comes back as a hot standby, or as a primary."""
+    server.stop()
+    old = server.version_of_data() < 12
+    signal = os.path.join(server.data, "recovery.conf" if old else "standby.signal")
+    if on:
+        with open(signal, "w") as f:
+            f.write("standby_mode = on\n" if old else "")
+        if server.user:
+            shutil.chown(signal, server.user)
+    elif os.path.exists(signal):
+        os.unlink(signal)
+    server.start()
+
+
+def test_legacy_is_a_standby(pgbin, make_server, target_server, make_pipeline, redis_server):
+    """A hot standby as the legacy is refused by check and at the start, also where it could decode (16 and later); the
+    service waits for a primary. Its missing slot is not taken for a lost one"""
+    server = make_server("l", pgbin, settings={"hot_standby": "on"})
+    p = make_pipeline(server, target_server, redis_server)
+    p.both("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    p.legacy.execute("INSERT INTO t SELECT i, 'v' FROM generate_series(1, 100) i")
+    p.prepare()
+    recovery(server, True)
+    code, findings = p.check()
+    assert code == 1 and [f for f in findings if f["code"] == "standby" and f["level"] == "fail"], findings
+    r = p.move(expect=3)
+    assert "is a standby" in r.log and "target_session_attrs" in r.log
+    r = p.start()
+    r.wait_log("is a standby")
+    recovery(server, False)
+    r.wait_ready()
+    p.wait_equal(r)
+    r.stop()
+    # it goes on only where its slot is
+    slot = f"crossfade_{p.name}"
+    assert server.one("SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s", (slot,)) == 1
+    server.execute(f"SELECT pg_drop_replication_slot('{slot}')")
+    recovery(server, True)
+    assert "is a standby" in p.move(expect=3).log
+    recovery(server, False)
+    assert "is gone" in p.move(expect=4).log
 
 
 def test_same_version_on_both_sides(pgbin, server_of, make_pipeline, redis_server):

@@ -129,6 +129,11 @@ class PgServer:
         c.autocommit = True
         return c
 
+    def version_of_data(self):
+        """Its major, also while it is down."""
+        with open(os.path.join(self.data, "PG_VERSION")) as f:
+            return int(f.read().split(".")[0])
+
     @property
     def version(self):
         c = self.connect("postgres")
