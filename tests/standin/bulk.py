@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: PostgreSQL
+"""BulkLoadBCP (MS-TDS 2.2.6.1)."""
