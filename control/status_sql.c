@@ -158,6 +158,7 @@ static bool add_streams(const struct config *config, struct pg_conn *target, cJS
     struct store_progress *lanes;
     struct position applied = {0}, end = {0}, confirmed = {0};
     char lag[24];
+    uint64_t behind;
     int count;
     if (!store_progress_get(target, config->pipeline, "forward", &lanes, &count, err))
         return false;
@@ -174,8 +175,9 @@ static bool add_streams(const struct config *config, struct pg_conn *target, cJS
     cJSON_AddStringToObject(stream, "received", "");
     add_position(stream, "applied", applied);
     add_position(stream, "confirmed", confirmed);
-    snprintf(lag, sizeof(lag), "%" PRIu64, end.low > applied.low ? end.low - applied.low : 0);
-    add_text(stream, "lag_bytes", end.kind == POSITION_NONE || applied.kind == POSITION_NONE ? NULL : lag);
+    bool known = position_distance(applied, end, &behind);
+    snprintf(lag, sizeof(lag), "%" PRIu64, behind);
+    add_text(stream, "lag_bytes", known ? lag : NULL);
     add_text(stream, "lag_ms", NULL);
     cJSON_AddItemToArray(streams, stream);
     return true;

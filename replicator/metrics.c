@@ -144,6 +144,17 @@ static double resident_bytes(void)
     return pages * (double)sysconf(_SC_PAGESIZE);
 }
 
+/* No sample where the source does not count in bytes. */
+static void position_sample(struct buffer *out, const struct labels *stream, const char *op,
+                            struct stats_position *at)
+{
+    struct labels l = *stream;
+    struct position p = stats_position_get(at);
+    l.op = op;
+    if (p.kind == POSITION_LSN || p.kind == POSITION_NONE)
+        sample(out, METRIC_POSITION_BYTES, &l, (double)p.low);
+}
+
 static void pipeline_metrics(const char *pipeline, struct stats *stats, struct buffer *out)
 {
     struct labels p = {.pipeline = pipeline};
@@ -152,19 +163,17 @@ static void pipeline_metrics(const char *pipeline, struct stats *stats, struct b
     head(out, METRIC_UP);
     sample(out, METRIC_UP, &p, stats->role == STATS_ACTIVE);
     head(out, METRIC_LAG_BYTES);
-    sample(out, METRIC_LAG_BYTES, &s, (double)lag.bytes);
+    if (lag.known)
+        sample(out, METRIC_LAG_BYTES, &s, (double)lag.bytes);
     head(out, METRIC_LAG_SECONDS);
     sample(out, METRIC_LAG_SECONDS, &s, (double)lag.ms / 1000);
     head(out, METRIC_POSITION_BYTES);
-    s.op = "received";
-    sample(out, METRIC_POSITION_BYTES, &s, (double)stats->received);
-    s.op = "applied";
-    sample(out, METRIC_POSITION_BYTES, &s, (double)stats->applied);
-    s.op = "confirmed";
-    sample(out, METRIC_POSITION_BYTES, &s, (double)stats->confirmed);
-    s.op = NULL;
+    position_sample(out, &s, "received", &stats->received);
+    position_sample(out, &s, "applied", &stats->applied);
+    position_sample(out, &s, "confirmed", &stats->confirmed);
     head(out, METRIC_RETAINED_WAL_BYTES);
-    sample(out, METRIC_RETAINED_WAL_BYTES, &s, (double)stats->retained_wal_bytes);
+    if (stats->retained_wal_bytes >= 0)
+        sample(out, METRIC_RETAINED_WAL_BYTES, &s, (double)stats->retained_wal_bytes);
     head(out, METRIC_SLOT_LIMIT_SECONDS);
     sample(out, METRIC_SLOT_LIMIT_SECONDS, &s,
            stats->slot_limit_seconds >= 0 ? (double)stats->slot_limit_seconds : (double)INFINITY);

@@ -81,10 +81,10 @@ static void collect(struct redis_mirror *self, struct mirror *m)
 {
     struct stats *stats = self->o.stats;
     struct report_lag lag = report_lag(stats);
-    struct mirror_offsets offsets = {.received = position_lsn(stats->received),
-                                     .applied = position_lsn(stats->applied),
-                                     .confirmed = position_lsn(stats->confirmed),
-                                     .lag_bytes = (int64_t)lag.bytes,
+    struct mirror_offsets offsets = {.received = stats_position_get(&stats->received),
+                                     .applied = stats_position_get(&stats->applied),
+                                     .confirmed = stats_position_get(&stats->confirmed),
+                                     .lag_bytes = lag.known ? (int64_t)lag.bytes : -1,
                                      .lag_ms = lag.ms};
     mirror_init(m, self->o.config->pipeline, stats->epoch);
     mirror_set_offsets(m, "forward", &offsets);

@@ -41,13 +41,18 @@ const char *report_group_name(const struct stats *stats, uint32_t index)
     return NULL;
 }
 
-struct report_lag report_lag(const struct stats *stats)
+static struct position later(struct position a, struct position b)
 {
-    uint64_t applied = stats->applied;
-    uint64_t end = stats->source_end;
-    if (stats->received > end)
-        end = stats->received;
-    return (struct report_lag){.bytes = applied && end > applied ? end - applied : 0, .ms = stats->lag_ms};
+    return position_compare(a, b) > 0 ? a : b;
+}
+
+struct report_lag report_lag(struct stats *stats)
+{
+    struct position end = later(stats_position_get(&stats->source_end), stats_position_get(&stats->received));
+    uint64_t bytes = 0;
+    struct position applied = stats_position_get(&stats->applied);
+    bool known = applied.kind == POSITION_NONE || position_distance(applied, end, &bytes);
+    return (struct report_lag){.known = known, .bytes = bytes, .ms = stats->lag_ms};
 }
 
 static void add_u64(cJSON *object, const char *name, uint64_t value)
@@ -57,24 +62,32 @@ static void add_u64(cJSON *object, const char *name, uint64_t value)
     cJSON_AddStringToObject(object, name, text);
 }
 
-static void add_position(cJSON *object, const char *name, uint64_t lsn)
+static void add_position(cJSON *object, const char *name, struct stats_position *p)
 {
     char text[POSITION_TEXT_SIZE];
-    cJSON_AddStringToObject(object, name, lsn ? position_format(position_lsn(lsn), text) : "");
+    cJSON_AddStringToObject(object, name, position_format(stats_position_get(p), text));
 }
 
-static cJSON *stream_json(const struct stats *stats)
+static cJSON *stream_json(struct stats *stats)
 {
     struct report_lag lag = report_lag(stats);
     cJSON *s = cJSON_CreateObject();
     cJSON_AddStringToObject(s, "name", "forward");
     cJSON_AddStringToObject(s, "direction", "forward");
-    add_position(s, "received", stats->received);
-    add_position(s, "applied", stats->applied);
-    add_position(s, "confirmed", stats->confirmed);
-    add_u64(s, "lag_bytes", lag.bytes);
+    add_position(s, "received", &stats->received);
+    add_position(s, "applied", &stats->applied);
+    add_position(s, "confirmed", &stats->confirmed);
+    if (lag.known)
+        add_u64(s, "lag_bytes", lag.bytes);
+    else
+        cJSON_AddNullToObject(s, "lag_bytes");
     cJSON_AddNumberToObject(s, "lag_ms", (double)lag.ms);
-    add_u64(s, "retained_wal_bytes", (uint64_t)stats->retained_wal_bytes);
+    if (stats->capture_lag_ms >= 0)
+        cJSON_AddNumberToObject(s, "capture_lag_ms", (double)stats->capture_lag_ms);
+    if (stats->retained_wal_bytes >= 0)
+        add_u64(s, "retained_wal_bytes", (uint64_t)stats->retained_wal_bytes);
+    else
+        cJSON_AddNullToObject(s, "retained_wal_bytes");
     if (stats->slot_limit_seconds < 0)
         cJSON_AddNullToObject(s, "slot_limit_s");
     else

@@ -24,9 +24,10 @@ enum table_state report_group_state(const struct stats *stats, const char *group
 const char *report_group_name(const struct stats *stats, uint32_t index);
 
 struct report_lag {
+    bool known; /* the source counts in bytes */
     uint64_t bytes;
     int64_t ms;
 };
-struct report_lag report_lag(const struct stats *stats);
+struct report_lag report_lag(struct stats *stats);
 
 #endif

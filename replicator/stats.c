@@ -27,7 +27,30 @@ struct stats *stats_new(const char *pipeline)
     atomic_store(&self->role, STATS_STARTING);
     atomic_store(&self->phase, PHASE_CONNECT);
     atomic_store(&self->slot_limit_seconds, -1);
+    atomic_store(&self->capture_lag_ms, -1);
     return self;
+}
+
+/* Who sees a new part sees the odd turn that was written before it. */
+void stats_position_put(struct stats_position *self, struct position p)
+{
+    uint32_t turn = atomic_load_explicit(&self->turn, memory_order_relaxed);
+    atomic_store_explicit(&self->turn, turn + 1, memory_order_release);
+    atomic_store_explicit(&self->head, (uint32_t)p.kind << 16 | p.high, memory_order_release);
+    atomic_store_explicit(&self->low, p.low, memory_order_release);
+    atomic_store_explicit(&self->turn, turn + 2, memory_order_release);
+}
+
+struct position stats_position_get(struct stats_position *self)
+{
+    for (;;) {
+        uint32_t turn = atomic_load_explicit(&self->turn, memory_order_acquire);
+        uint32_t head = atomic_load_explicit(&self->head, memory_order_acquire);
+        uint64_t low = atomic_load_explicit(&self->low, memory_order_acquire);
+        if (turn % 2 == 0 && atomic_load_explicit(&self->turn, memory_order_acquire) == turn)
+            return (struct position){
+                .kind = (enum position_kind)(head >> 16), .high = (uint16_t)head, .low = low};
+    }
 }
 
 static void free_tables(struct stats_table *tables, uint32_t count)

@@ -29,6 +29,14 @@ struct stats_histogram {
     _Atomic uint64_t sum; /* microseconds or rows */
 };
 
+/* A position that one thread writes and others read whole at any moment: `turn` is odd while it is written.
+ */
+struct stats_position {
+    _Atomic uint32_t turn;
+    _Atomic uint32_t head; /* kind and high */
+    _Atomic uint64_t low;
+};
+
 struct stats_table {
     /* constant once published */
     char *from;
@@ -73,11 +81,12 @@ struct stats {
     _Atomic bool paused;
     _Atomic bool redis_ok; /* false: degraded */
     _Atomic bool source_ok, sink_ok;
-    _Atomic uint64_t received, applied, confirmed; /* positions of the stream (LSN) */
-    _Atomic uint64_t source_end;                   /* end of WAL on the source when last asked */
+    struct stats_position received, applied, confirmed; /* of the stream; the capture thread's */
+    struct stats_position source_end;                   /* the source's end when last asked; the steward's */
     _Atomic int64_t lag_ms; /* commit-to-applied of the newest applied transaction, 0 when caught up */
-    _Atomic int64_t retained_wal_bytes;
+    _Atomic int64_t retained_wal_bytes;          /* -1: unknown */
     _Atomic int64_t slot_limit_seconds;          /* -1: no limit */
+    _Atomic int64_t capture_lag_ms;              /* the source's own capture job's; -1: there is none */
     _Atomic uint64_t errors[ERROR_CANCELED + 1]; /* by enum error_kind */
     _Atomic uint64_t transactions, batches, replays;
     _Atomic uint64_t reread; /* keys put on the re-read list by this process */
@@ -99,6 +108,9 @@ void stats_free(struct stats *self);
 void stats_publish_tables(struct stats *self, const struct table_set *tables);
 void stats_lock(struct stats *self);
 void stats_unlock(struct stats *self);
+
+void stats_position_put(struct stats_position *self, struct position p);
+struct position stats_position_get(struct stats_position *self);
 
 void stats_reason(struct stats *self, uint32_t table_id, enum table_state state, const char *reason);
 void stats_conflict(struct stats *self, uint32_t table_id, const char *sample);

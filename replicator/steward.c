@@ -107,7 +107,8 @@ static bool open_legacy(struct steward *self, struct error *err)
 static void note_source(struct steward *self)
 {
     struct stats *stats = self->o.stats;
-    stats->source_end = (uint64_t)self->retained.end_bytes;
+    stats_position_put(&stats->source_end, self->retained.end);
+    stats->capture_lag_ms = self->retained.capture_lag_ms;
     stats->retained_wal_bytes = self->retained.bytes;
     stats->slot_limit_seconds = self->retained.limit_seconds;
 }

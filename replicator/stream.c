@@ -99,7 +99,7 @@ static void confirm(struct stream *self)
     pthread_mutex_unlock(&self->mutex);
     if (grown) {
         self->o.source->ops->confirm(self->o.source, least);
-        atomic_store(&self->o.stats->confirmed, least.low);
+        stats_position_put(&self->o.stats->confirmed, least);
     }
 }
 
@@ -142,14 +142,14 @@ static void update_stats(struct stream *self)
             oldest = v.end_time_us;
     }
     int64_t lag_ms = oldest ? (clock_wall_us() - oldest) / 1000 : 0;
-    atomic_store(&self->o.stats->applied, applied.low);
+    stats_position_put(&self->o.stats->applied, applied);
     atomic_store(&self->o.stats->lag_ms, lag_ms > 0 ? lag_ms : 0);
 }
 
 /* Reading that advances while applying does not (hazard 1). */
 static void watch_for_stall(struct stream *self, int64_t now)
 {
-    struct position applied = position_lsn(self->o.stats->applied);
+    struct position applied = stats_position_get(&self->o.stats->applied);
     int64_t limit_ms = self->o.stall_ms ? self->o.stall_ms : STALL_MS;
     if (!stall_look(&self->stall, applied, self->routed, now, limit_ms))
         return;
@@ -194,12 +194,22 @@ static bool same_truncate(const struct batch *batch, const struct change *change
            last->truncate_group == change->truncate_group;
 }
 
+/* The lane's row is already past this transaction (lanes resume from their own positions). Where the source
+ * knows its end from the first row on, that decides; else the commit record begins before every position past
+ * it. */
+static bool lane_has(const struct stream *self, int n)
+{
+    const struct transaction *t = &self->open;
+    if (t->end.kind != POSITION_NONE)
+        return position_compare(t->end, self->o.positions[n]) <= 0;
+    return position_compare(t->commit, self->o.positions[n]) < 0;
+}
+
 static bool on_change(struct stream *self, const struct change *change, struct error *err)
 {
     int n = change->table->lane;
     struct lane *lane = self->lanes[n];
-    /* The lane's row is already past this transaction (lanes resume from their own positions). */
-    if (position_compare(self->open.commit, self->o.positions[n]) < 0)
+    if (lane_has(self, n))
         return true;
     struct batch *batch = lane_filling(lane);
     if (self->part[n] == PART_FILLING && lane_full(lane) && !same_truncate(batch, change)) {
@@ -234,7 +244,7 @@ static void set_routed(struct stream *self, struct position p)
     pthread_mutex_lock(&self->mutex);
     self->routed = p;
     pthread_mutex_unlock(&self->mutex);
-    atomic_store_explicit(&self->o.stats->received, p.low, memory_order_relaxed);
+    stats_position_put(&self->o.stats->received, p);
 }
 
 static bool on_commit(struct stream *self, const struct transaction *transaction, struct error *err)
@@ -279,8 +289,9 @@ static void maybe_advance(struct stream *self, int64_t now)
         return;
     bool quiet = !self->advanced_since_change && now - self->last_event_ms >= QUIET_MS;
     bool due = now - self->last_advance_ms >= ADVANCE_MS;
-    bool far =
-        self->routed.low - self->confirmed.low >= ADVANCE_BYTES && now - self->last_advance_ms >= QUIET_MS;
+    uint64_t behind;
+    bool far = position_distance(self->confirmed, self->routed, &behind) && behind >= ADVANCE_BYTES &&
+               now - self->last_advance_ms >= QUIET_MS;
     pthread_mutex_lock(&self->mutex);
     bool hurry = self->hurry && position_compare(self->confirmed, self->routed) < 0;
     pthread_mutex_unlock(&self->mutex);

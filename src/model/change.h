@@ -34,7 +34,7 @@ enum old_row { OLD_NONE, OLD_KEY, OLD_FULL };
 
 struct transaction {
     uint32_t xid;
-    struct position end;    /* end of the commit: where to resume after it */
+    struct position end;    /* end of the commit: where to resume after it; at BEGIN only where it is known */
     struct position commit; /* where the commit record begins; known from the first row on */
     int64_t commit_time_us; /* wall clock of the source, microseconds since 1970 UTC */
     bool own;               /* applied by ourselves from the other side: dropped (rule 7) */

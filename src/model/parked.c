@@ -152,7 +152,7 @@ static struct position take_position(struct reader *r)
 
     p.high = (uint16_t)take_uint(r, 2);
     p.low = take_uint(r, 8);
-    if (p.kind > POSITION_CDC)
+    if (p.kind >= POSITION_KINDS)
         r->ok = false;
     return p;
 }

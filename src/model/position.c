@@ -12,6 +12,45 @@ struct position position_lsn(uint64_t lsn)
     return (struct position){.kind = POSITION_LSN, .low = lsn};
 }
 
+struct position position_cdc(const unsigned char lsn[10])
+{
+    struct position p = {.kind = POSITION_CDC, .high = (uint16_t)(lsn[0] << 8 | lsn[1])};
+    for (int i = 2; i < 10; i++)
+        p.low = p.low << 8 | lsn[i];
+    return p;
+}
+
+void position_cdc_bytes(struct position p, unsigned char out[10])
+{
+    assert(p.kind == POSITION_CDC);
+    out[0] = (unsigned char)(p.high >> 8);
+    out[1] = (unsigned char)p.high;
+    for (int i = 0; i < 8; i++)
+        out[2 + i] = (unsigned char)(p.low >> (56 - 8 * i));
+}
+
+struct position position_cursor(enum position_kind kind, uint64_t value)
+{
+    assert(kind >= POSITION_VERSION && kind < POSITION_KINDS);
+    return (struct position){.kind = kind, .low = value};
+}
+
+bool position_distance(struct position from, struct position to, uint64_t *bytes)
+{
+    *bytes = 0;
+    if (from.kind != POSITION_LSN || to.kind != POSITION_LSN)
+        return false;
+    if (to.low > from.low)
+        *bytes = to.low - from.low;
+    return true;
+}
+
+/* The member that holds a polled cursor. */
+static const char *const cursor_names[POSITION_KINDS] = {[POSITION_VERSION] = "version",
+                                                         [POSITION_ROWVERSION] = "rowversion",
+                                                         [POSITION_TIME] = "time",
+                                                         [POSITION_POLL] = "poll"};
+
 int position_compare(struct position a, struct position b)
 {
     if (a.kind == POSITION_NONE || b.kind == POSITION_NONE)
@@ -34,6 +73,14 @@ char *position_format(struct position p, char out[POSITION_TEXT_SIZE])
     case POSITION_CDC:
         snprintf(out, POSITION_TEXT_SIZE, "0x%04X%016" PRIX64, (unsigned)p.high, p.low);
         break;
+    case POSITION_VERSION:
+    case POSITION_ROWVERSION:
+    case POSITION_TIME:
+    case POSITION_POLL:
+        snprintf(out, POSITION_TEXT_SIZE, "{\"%s\": %" PRIu64 "}", cursor_names[p.kind], p.low);
+        break;
+    case POSITION_KINDS:
+        assert(false);
     }
     return out;
 }
@@ -48,6 +95,28 @@ static bool parse_hex(const char *text, size_t max_digits, char end, uint64_t *o
     return true;
 }
 
+/* {"name": 123}, with or without blanks: jsonb writes them in its own way. Read here, not by cJSON, whose
+ * numbers are doubles. */
+static bool parse_cursor(const char *text, struct position *out)
+{
+    char name[16];
+    char digits[24];
+    char end[2];
+    if (sscanf(text, " { \"%15[a-z]\" : %20[0-9] %1[}]", name, digits, end) != 3)
+        return false;
+    const char *rest = strchr(text, '}') + 1;
+    if (rest[strspn(rest, " ")] || strlen(digits) > 20 ||
+        (strlen(digits) == 20 && strcmp(digits, "18446744073709551615") > 0))
+        return false;
+    for (int kind = POSITION_VERSION; kind < POSITION_KINDS; kind++) {
+        if (strcmp(cursor_names[kind], name) != 0)
+            continue;
+        *out = position_cursor((enum position_kind)kind, strtoull(digits, NULL, 10));
+        return true;
+    }
+    return false;
+}
+
 bool position_parse(const char *text, struct position *out)
 {
     uint64_t high;
@@ -56,6 +125,8 @@ bool position_parse(const char *text, struct position *out)
     *out = (struct position){.kind = POSITION_NONE};
     if (!*text)
         return true;
+    if (*text == '{')
+        return parse_cursor(text, out);
     if (strncmp(text, "0x", 2) == 0) {
         if (strlen(text) != 22)
             return false;

@@ -97,7 +97,7 @@ void mirror_set_offsets(struct mirror *self, const char *stream, const struct mi
     set_offset(self, stream, "applied", position_format(offsets->applied, text));
     set_offset(self, stream, "confirmed", position_format(offsets->confirmed, text));
     snprintf(number, sizeof(number), "%" PRId64, offsets->lag_bytes);
-    set_offset(self, stream, "lag_bytes", number);
+    set_offset(self, stream, "lag_bytes", offsets->lag_bytes < 0 ? "" : number);
     snprintf(number, sizeof(number), "%" PRId64, offsets->lag_ms);
     set_offset(self, stream, "lag_ms", number);
 }

@@ -48,7 +48,8 @@ void mirror_set(struct mirror *self, enum mirror_part part, const char *field, c
 
 struct mirror_offsets {
     struct position received, applied, confirmed;
-    int64_t lag_bytes, lag_ms;
+    int64_t lag_bytes; /* -1: unknown, "" in Redis */
+    int64_t lag_ms;
 };
 void mirror_set_offsets(struct mirror *self, const char *stream, const struct mirror_offsets *offsets);
 

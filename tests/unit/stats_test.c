@@ -119,6 +119,31 @@ static void names_match_the_enums(void **state)
     assert_string_equal(stats_phase_name(PHASE_STOPPED), "stopped");
 }
 
+static void *write_positions(void *argument)
+{
+    struct stats_position *p = argument;
+    for (uint64_t i = 1; i <= 200000; i++)
+        stats_position_put(p, (struct position){.kind = POSITION_CDC, .high = (uint16_t)i, .low = i});
+    return NULL;
+}
+
+static void a_position_is_read_whole_while_it_moves(void **state)
+{
+    struct stats_position p = {0};
+    struct position seen = stats_position_get(&p);
+    pthread_t writer;
+    (void)state;
+    assert_int_equal(seen.kind, POSITION_NONE);
+    assert_int_equal(pthread_create(&writer, NULL, write_positions, &p), 0);
+    while (seen.low < 200000) {
+        struct position now = stats_position_get(&p);
+        assert_int_equal(now.high, (uint16_t)now.low);
+        assert_true(now.low >= seen.low);
+        seen = now;
+    }
+    pthread_join(writer, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +152,7 @@ int main(void)
         cmocka_unit_test(errors_are_counted_by_kind),
         cmocka_unit_test(histogram_bounds_are_inclusive_and_open_above),
         cmocka_unit_test(names_match_the_enums),
+        cmocka_unit_test(a_position_is_read_whole_while_it_moves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
