@@ -99,7 +99,11 @@ static void read_root(struct reader *self)
     if (!config_read_object(self, self->json.root, "", config, 0))
         return;
     config_join_groups(self);
-    config_join_conninfo(self, "legacy", &config->legacy_conninfo);
+    if (config->legacy_kind == LEGACY_SQLSERVER)
+        config_check_sqlserver(self);
+    else
+        config_join_conninfo(self, "legacy", &config->legacy_conninfo);
+    config_check_captures(self);
     config_join_conninfo(self, "target", &config->target_conninfo);
     config_read_redis_password(self);
     fill_names(config);
@@ -232,6 +236,8 @@ static void free_tables(struct config *self)
         free(self->tables[i].from);
         free(self->tables[i].to);
         free(self->tables[i].group);
+        free(self->tables[i].updated_at);
+        free(self->tables[i].soft_delete);
         free_list(self->tables[i].key, self->tables[i].key_count);
     }
     for (int i = 0; i < self->group_count; i++) {
@@ -247,6 +253,17 @@ static void free_tables(struct config *self)
     free(self->schemas);
 }
 
+static void free_sqlserver(struct config_sqlserver *self)
+{
+    free(self->host);
+    free(self->server);
+    free(self->database);
+    free(self->user);
+    secret_free(self->password);
+    free(self->spn);
+    free(self->ca);
+}
+
 void config_free(struct config *self)
 {
     if (!self)
@@ -257,6 +274,7 @@ void config_free(struct config *self)
     secret_free(self->legacy_conninfo);
     free(self->legacy_slot);
     free(self->legacy_publication);
+    free_sqlserver(&self->sqlserver);
     secret_free(self->target_conninfo);
     free(self->target_slot);
     free(self->target_publication);

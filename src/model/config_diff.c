@@ -38,8 +38,9 @@ static void print_tables(const struct config *c, struct buffer *out)
     buffer_puts(out, c->all_tables ? "all" : "");
     for (int i = 0; i < c->table_count; i++) {
         const struct config_table *t = &c->tables[i];
-        buffer_printf(out, "%s\n%s\n%s\n%d\n", t->from, t->to ? t->to : "", t->group ? t->group : "",
-                      (int)t->existing);
+        buffer_printf(out, "%s\n%s\n%s\n%d %d %lld\n%s\n%s\n", t->from, t->to ? t->to : "",
+                      t->group ? t->group : "", (int)t->existing, (int)t->capture, (long long)t->overlap_ms,
+                      t->updated_at ? t->updated_at : "", t->soft_delete ? t->soft_delete : "");
         put_list(out, t->key, t->key_count);
     }
 }
@@ -72,6 +73,8 @@ void config_diff(const struct config *old, const struct config *new, struct buff
     }
     if (!same_text(old->legacy_conninfo, new->legacy_conninfo))
         buffer_puts(ignored, "legacy.conninfo or legacy.password: changed\n");
+    if (!same_text(old->sqlserver.password, new->sqlserver.password))
+        buffer_puts(ignored, "legacy.password: changed\n");
     if (!same_text(old->target_conninfo, new->target_conninfo))
         buffer_puts(ignored, "target.conninfo or target.password: changed\n");
     if (!same_text(old->redis_password, new->redis_password))

@@ -24,6 +24,7 @@ enum option_type {
     OPTION_SIZE,       /* int64_t, bytes */
     OPTION_DURATION,   /* int64_t, ms */
     OPTION_RATIO,      /* double */
+    OPTION_BOOL,       /* bool */
     OPTION_ENUM,       /* int-sized enum, index into names */
     OPTION_TABLES,     /* "all" or a list */
     OPTION_GROUPS,     /* an object, a member a group */
@@ -32,6 +33,9 @@ enum option_type {
 };
 
 enum { FOR_POSTGRESQL = 1, FOR_SQLSERVER = 2, FOR_CSV = 4 };
+
+/* A table's own `capture` is not given. */
+#define CAPTURE_UNSET ((enum capture_kind) - 1)
 
 /* No place in a struct: checked and used while reading, or not at all. */
 #define OPTION_NOWHERE ((size_t)-1)
@@ -105,6 +109,10 @@ void config_check_listen(struct reader *self, const cJSON *item);
 /* conninfo and password of "legacy" or "target" into one. */
 void config_join_conninfo(struct reader *self, const char *endpoint, char **out);
 void config_read_redis_password(struct reader *self);
+/* What spans several keys of a SQL Server: how to reach it, how to log in, and captures of both kinds of
+ * legacy and their tables. */
+void config_check_sqlserver(struct reader *self);
+void config_check_captures(struct reader *self);
 
 /* The text of a file that may be a config: regular, up to 1 MB. */
 MUST_CHECK bool config_read_file(const char *path, struct buffer *out, struct error *err);

@@ -32,7 +32,8 @@ _Static_assert(offsetof(struct config_group, table_count) ==
 static const char *const kinds[] = {"postgresql", "sqlserver", "csv", NULL};
 static const char *const captures[] = {"logical",         "timestamp",  "snapshot", "cdc",
                                        "change_tracking", "rowversion", NULL};
-static const char *const encrypts[] = {"require", "request", "off", NULL};
+static const char *const auths[] = {"sql", "kerberos", "ntlm", NULL};
+static const char *const encrypts[] = {"require", "request", "off", "strict", NULL};
 static const char *const name_rules[] = {"as_is", "snake_case", NULL};
 static const char *const existing_rules[] = {"refuse", "upsert", "truncate", NULL};
 static const char *const index_rules[] = {"defer", "keep", NULL};
@@ -45,25 +46,38 @@ const struct option config_options[] = {
      .help = "the pipeline's name, part of every name we create"},
 
     {"legacy", OPTION_SECTION, .required = true, NOWHERE, .help = "the database to leave"},
-    {"legacy.kind", OPTION_ENUM, .initial = "postgresql", .names = kinds, .runs = 1, AT(legacy_kind),
+    {"legacy.kind", OPTION_ENUM, .initial = "postgresql", .names = kinds, .runs = 2, AT(legacy_kind),
      .help = "what the legacy is"},
     {"legacy.conninfo", OPTION_CONNINFO, .kinds = FOR_POSTGRESQL, NOWHERE,
      .help = "libpq connection string, without password; required for kind postgresql"},
     {"legacy.password", OPTION_SECRET, .kinds = FOR_POSTGRESQL | FOR_SQLSERVER, NOWHERE,
      .shown = "PGPASSFILE or the service file", .help = "where the password is kept"},
-    {"legacy.capture", OPTION_ENUM, .initial = "logical", .names = captures, .runs = 1,
-     .kinds = FOR_POSTGRESQL | FOR_SQLSERVER, NOWHERE, .help = "how changes are read"},
+    {"legacy.capture", OPTION_ENUM, .shown = "logical, or cdc for kind sqlserver", .names = captures,
+     .kinds = FOR_POSTGRESQL | FOR_SQLSERVER, AT(legacy_capture), .help = "how changes are read"},
     {"legacy.slot", OPTION_SLOT, .shown = "crossfade_<pipeline>", .kinds = FOR_POSTGRESQL, AT(legacy_slot),
      .help = "replication slot of the forward stream"},
     {"legacy.publication", OPTION_IDENTIFIER, .shown = "crossfade_<pipeline>", .kinds = FOR_POSTGRESQL,
      AT(legacy_publication), .help = "publication of the forward stream"},
-    {"legacy.host", OPTION_TEXT, .kinds = FOR_SQLSERVER, NOWHERE, .help = "SQL Server's host"},
-    {"legacy.port", OPTION_INT, .shown = "1433", .min = 1, .max = 65535, .kinds = FOR_SQLSERVER, NOWHERE,
-     .help = "SQL Server's port"},
-    {"legacy.database", OPTION_TEXT, .kinds = FOR_SQLSERVER, NOWHERE, .help = "SQL Server database"},
-    {"legacy.user", OPTION_TEXT, .kinds = FOR_SQLSERVER, NOWHERE, .help = "SQL Server login"},
-    {"legacy.encrypt", OPTION_ENUM, .shown = "require", .names = encrypts, .kinds = FOR_SQLSERVER, NOWHERE,
-     .help = "encryption of the link to SQL Server"},
+    {"legacy.host", OPTION_TEXT, .kinds = FOR_SQLSERVER, AT(sqlserver.host), .help = "SQL Server's host"},
+    {"legacy.port", OPTION_INT, .shown = "1433", .min = 1, .max = 65535, .kinds = FOR_SQLSERVER,
+     AT(sqlserver.port), .help = "SQL Server's port, that of the instance if it is a named one"},
+    {"legacy.server", OPTION_TEXT, .kinds = FOR_SQLSERVER, AT(sqlserver.server),
+     .help = "a server of your freetds.conf, in place of the host"},
+    {"legacy.database", OPTION_TEXT, .kinds = FOR_SQLSERVER, AT(sqlserver.database),
+     .help = "SQL Server database"},
+    {"legacy.user", OPTION_TEXT, .kinds = FOR_SQLSERVER, AT(sqlserver.user), .help = "SQL Server login"},
+    {"legacy.auth", OPTION_ENUM, .initial = "sql", .names = auths, .kinds = FOR_SQLSERVER, AT(sqlserver.auth),
+     .help = "how to log in to SQL Server"},
+    {"legacy.spn", OPTION_TEXT, .shown = "MSSQLSvc/host:port", .kinds = FOR_SQLSERVER, AT(sqlserver.spn),
+     .help = "service principal name, for auth kerberos"},
+    {"legacy.encrypt", OPTION_ENUM, .initial = "require", .names = encrypts, .kinds = FOR_SQLSERVER,
+     AT(sqlserver.encrypt), .help = "encryption of the link to SQL Server"},
+    {"legacy.ca", OPTION_TEXT, .shown = "the system's", .kinds = FOR_SQLSERVER, AT(sqlserver.ca),
+     .help = "file of the certificates that SQL Server's is verified with"},
+    {"legacy.hostname", OPTION_BOOL, .initial = "true", .kinds = FOR_SQLSERVER, AT(sqlserver.hostname),
+     .help = "whether the certificate must be for the host's name"},
+    {"legacy.trust_server_certificate", OPTION_BOOL, .initial = "false", .kinds = FOR_SQLSERVER,
+     AT(sqlserver.trust_server_certificate), .help = "whether any certificate is good"},
     {"legacy.directory", OPTION_TEXT, .kinds = FOR_CSV, NOWHERE, .help = "where CSV files are delivered"},
 
     {"target", OPTION_SECTION, .required = true, NOWHERE, .help = "the database to reach, always PostgreSQL"},
@@ -98,7 +112,14 @@ const struct option config_options[] = {
      .help = "columns by which rows are found"},
     {"tables[].existing", OPTION_ENUM, .shown = "backfill.existing", .names = existing_rules,
      TABLE_AT(existing), .help = "what to do when the target table holds rows"},
-    {"tables[].capture", OPTION_LATER, NOWHERE, .help = "how changes of this table are read"},
+    {"tables[].capture", OPTION_ENUM, .shown = "legacy.capture", .names = captures, TABLE_AT(capture),
+     .help = "how changes of this table are read"},
+    {"tables[].updated_at", OPTION_TEXT, TABLE_AT(updated_at),
+     .help = "capture timestamp: the column with the time of the last change"},
+    {"tables[].overlap", OPTION_DURATION, .initial = "2h", .min = 0, .max = 7 * 24 * HOUR,
+     TABLE_AT(overlap_ms), .help = "capture timestamp: how far behind the newest time each poll reads again"},
+    {"tables[].soft_delete", OPTION_TEXT, TABLE_AT(soft_delete),
+     .help = "capture timestamp: the column that marks a row as deleted"},
     {"tables[].where", OPTION_LATER, NOWHERE, .help = "which rows belong in the target"},
     {"tables[].columns", OPTION_LATER, NOWHERE, .help = "the target's columns as expressions"},
     {"tables[].each", OPTION_LATER, NOWHERE, .help = "one row becomes a set of rows"},
@@ -163,8 +184,8 @@ static const char *type_name(enum option_type type)
 {
     static const char *const names[] = {
         "section", "name",    "slot name", "identifier", "string", "list of strings", "conninfo", "secret",
-        "url",     "address", "integer",   "integer",    "size",   "duration",        "ratio",    "enum",
-        "tables",  "groups",  "schemas",   "later"};
+        "url",     "address", "integer",   "integer",    "size",   "duration",        "ratio",    "boolean",
+        "enum",    "tables",  "groups",    "schemas",    "later"};
     return names[type];
 }
 
@@ -206,6 +227,9 @@ static void describe_allowed(const struct option *o, struct buffer *out)
         break;
     case OPTION_SLOT:
         buffer_puts(out, "[a-z0-9_]{1,63}");
+        break;
+    case OPTION_BOOL:
+        buffer_puts(out, "true, false");
         break;
     case OPTION_SECRET:
         buffer_puts(out, "env:NAME, file:PATH, credential:NAME");

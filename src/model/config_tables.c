@@ -36,6 +36,7 @@ static bool is_name(const char *text)
 static bool table_from_item(struct reader *self, const cJSON *item, struct config_table *out)
 {
     *out = (struct config_table){.line = json_line(&self->json, item)};
+    config_set_defaults("tables[].", out);
     if (cJSON_IsObject(item)) {
         config_read_object(self, item, "tables[].", out, 0);
         return true;
@@ -78,6 +79,8 @@ void config_read_tables(struct reader *self, const cJSON *item)
         config->table_count++;
         if (!cJSON_IsObject(c) || !json_member(c, "existing"))
             table->existing = EXISTING_UNSET; /* the pipeline's, which may come later in the file */
+        if (!cJSON_IsObject(c) || !json_member(c, "capture"))
+            table->capture = CAPTURE_UNSET;
         struct map_entry *e = table->from ? map_at(&from, plain_name(table->from)) : NULL;
         if (e && e->value)
             config_problem(self, c, "table \"%s\" is listed twice, first in line %d - remove one",

@@ -12,11 +12,22 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* A value that both have or neither. */
+static bool same_value(const cJSON *a, const cJSON *b)
+{
+    return (!a && !b) || (a && b && cJSON_Compare(a, b, true));
+}
+
+/* What says which database an endpoint is: conninfo, or a SQL Server's address. */
 static bool same_conninfo(const struct reader *self, const struct json *other, const char *endpoint)
 {
-    const cJSON *a = json_member(json_member(self->json.root, endpoint), "conninfo");
-    const cJSON *b = json_member(json_member(other->root, endpoint), "conninfo");
-    return cJSON_IsString(a) && cJSON_IsString(b) && strcmp(a->valuestring, b->valuestring) == 0;
+    static const char *const keys[] = {"conninfo", "host", "port", "server", "database"};
+    const cJSON *mine = json_member(self->json.root, endpoint);
+    const cJSON *theirs = json_member(other->root, endpoint);
+    bool same = mine && theirs;
+    for (size_t i = 0; same && i < sizeof(keys) / sizeof(keys[0]); i++)
+        same = same_value(json_member(mine, keys[i]), json_member(theirs, keys[i]));
+    return same;
 }
 
 static void compare(struct reader *self, const cJSON *own, const char *path, const struct json *other)

@@ -193,6 +193,11 @@ void config_set_defaults(const char *prefix, void *base)
             store_text(o, o->initial, base);
             continue;
         }
+        if (o->type == OPTION_BOOL) {
+            bool yes = strcmp(o->initial, "true") == 0;
+            memcpy(place, &yes, sizeof(yes));
+            continue;
+        }
         if (o->type == OPTION_RATIO) {
             double ratio = strtod(o->initial, NULL);
             memcpy(place, &ratio, sizeof(ratio));
@@ -276,6 +281,15 @@ static void read_ratio(struct reader *self, const struct option *o, const cJSON 
         config_problem(self, item, "out of range - allowed: %d to %d", (int)o->min, (int)o->max);
     else
         memcpy(place, &v, sizeof(v));
+}
+
+static void read_bool(struct reader *self, const struct option *o, const cJSON *item, void *base)
+{
+    bool yes = cJSON_IsTrue(item);
+    if (!cJSON_IsBool(item))
+        config_problem(self, item, "%s where true or false is needed - %s", json_kind(item), o->help);
+    else
+        memcpy(place_of(o, base), &yes, sizeof(yes));
 }
 
 static void read_enum(struct reader *self, const struct option *o, const cJSON *item, void *base)
@@ -432,6 +446,9 @@ void config_read_option(struct reader *self, const struct option *o, const cJSON
     case OPTION_RATIO:
         read_ratio(self, o, item, base);
         break;
+    case OPTION_BOOL:
+        read_bool(self, o, item, base);
+        break;
     case OPTION_ENUM:
         read_enum(self, o, item, base);
         break;
@@ -467,6 +484,7 @@ void config_format_option(const struct option *o, const void *base, struct buffe
     int narrow = 0;
     int64_t wide = 0;
     double ratio = 0;
+    bool yes = false;
     const char *string = NULL;
     switch (o->type) {
     case OPTION_INT:
@@ -487,6 +505,10 @@ void config_format_option(const struct option *o, const void *base, struct buffe
     case OPTION_RATIO:
         memcpy(&ratio, place, sizeof(ratio));
         buffer_printf(out, "%.15g", ratio);
+        break;
+    case OPTION_BOOL:
+        memcpy(&yes, place, sizeof(yes));
+        buffer_puts(out, yes ? "true" : "false");
         break;
     case OPTION_NAME:
     case OPTION_SLOT:

@@ -6,9 +6,11 @@ libcrossfade_a_SOURCES += \
 	src/model/compact_sets.c \
 	src/model/compact_sort.c \
 	src/model/config.c src/model/config.h src/model/config_internal.h \
+	src/model/config_capture.c \
 	src/model/config_diff.c \
 	src/model/config_endpoint.c \
 	src/model/config_options.c \
+	src/model/config_sqlserver.c \
 	src/model/config_tables.c \
 	src/model/config_twins.c \
 	src/model/config_values.c \

@@ -288,6 +288,8 @@ bool pg_conn_open(struct pg_conn *self, const struct pg_conn_options *o, struct 
     char name[128];
     *self = (struct pg_conn){0};
     snprintf(self->endpoint, sizeof(self->endpoint), "%s", o->endpoint);
+    if (!o->conninfo) /* libpq would take its defaults for an address */
+        return error_set(err, ERROR_REFUSED, "%s: is no PostgreSQL, and this needs one", self->endpoint);
     self->pg = connect_start(o, name, sizeof(name));
     if (!self->pg)
         return error_set(err, ERROR_RETRY, "%s: out of memory while connecting", self->endpoint);
