@@ -78,6 +78,7 @@ static const struct known server_errors[] = {
     {2812, ERROR_REFUSED},  /* procedure not found */
     {3604, ERROR_DATA},     /* duplicate key was ignored */
     {3702, ERROR_RETRY},    /* database is in use */
+    {3902, ERROR_RETRY},    /* COMMIT without a transaction: it was rolled back */
     {3906, ERROR_REFUSED},  /* the database is read-only */
     {3908, ERROR_RETRY},    /* emergency mode or damaged */
     {3941, ERROR_RETRY},    /* transaction can't be continued */
@@ -238,10 +239,8 @@ enum error_kind ms_error_kind(int number, int severity)
     const struct known *k = find(server_errors, sizeof(server_errors) / sizeof(server_errors[0]), number);
     if (k)
         return k->kind;
-    /* 17 resources, 19 limits, 20 and up end the session; 50000 and up are people's own (THROW in a trigger).
-     */
-    if (number >= 50000)
-        return ERROR_DATA;
+    /* 17 resources, 19 limits, 20 and up end the session. What people raise themselves (50000 and up) is not
+     * the fault of a row's data as far as we can tell. */
     return severity == 17 || severity >= 19 ? ERROR_RETRY : ERROR_REFUSED;
 }
 

@@ -90,6 +90,18 @@ UNIT_TESTS += tests/unit/logical_source_test
 tests_unit_logical_source_test_SOURCES = tests/unit/logical_source_test.c
 tests_unit_logical_source_test_LDADD = $(UNIT_LDADD)
 
+# These want FreeTDS; conn_test a SQL Server too (CROSSFADE_TEST_SQLSERVER), and skips without one.
+MSSQL_TESTS = tests/unit/ms_error_test tests/unit/ms_sql_test tests/unit/ms_shim_test
+tests_unit_ms_error_test_SOURCES = tests/unit/ms_error_test.c
+tests_unit_ms_error_test_LDADD = $(UNIT_LDADD)
+tests_unit_ms_sql_test_SOURCES = tests/unit/ms_sql_test.c
+tests_unit_ms_sql_test_LDADD = $(UNIT_LDADD)
+tests_unit_ms_shim_test_SOURCES = tests/unit/ms_shim_test.c
+tests_unit_ms_shim_test_LDADD = $(UNIT_LDADD)
+if HAVE_FREETDS
+UNIT_TESTS += $(MSSQL_TESTS)
+endif
+
 # These want a server (CROSSFADE_TEST_PG) and skip without one.
 UNIT_TESTS += tests/unit/backfill_test
 tests_unit_backfill_test_SOURCES = tests/unit/backfill_test.c tests/unit/live.c tests/unit/live.h
