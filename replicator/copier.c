@@ -240,25 +240,18 @@ static bool merge_staging(struct copier *self, const struct table *t, struct err
     return ok;
 }
 
-static void put_copy_in(const struct table *table, bool upsert, struct buffer *sql)
-{
-    if (upsert) {
-        buffer_printf(sql, "COPY %s", staging);
-        copy_in_columns(table, table->copy_binary, sql);
-    } else {
-        copy_in_sql(table, table->copy_binary, sql);
-    }
-}
-
 static bool copy(struct copier *self, struct table *table, const struct chunk *chunk, bool upsert,
                  struct passage *passage, struct error *err)
 {
     const struct copier_options *o = self->options;
-    struct buffer in_sql = {0};
-    put_copy_in(table, upsert, &in_sql);
+    struct buffer into = {0};
+    if (upsert)
+        buffer_puts(&into, staging);
+    else
+        sql_qualified(&into, table->to_schema, table->to_name);
     struct legacy_pour io = {.range = {.low = chunk->low, .high = chunk->high},
                              .sink = &self->sink,
-                             .in_sql = buffer_text(&in_sql),
+                             .into = buffer_text(&into),
                              .gate = gate,
                              .context = passage,
                              .progress = &passage->progress};
@@ -274,7 +267,7 @@ static bool copy(struct copier *self, struct table *table, const struct chunk *c
         io.snapshot = NULL;
     }
     free(io.snapshot);
-    buffer_free(&in_sql);
+    buffer_free(&into);
     return ok;
 }
 

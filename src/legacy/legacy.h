@@ -136,7 +136,7 @@ struct legacy_key {
 struct legacy_pour {
     struct copy_range range; /* low < key <= high, in the source's order; the texts bounds came as */
     struct pg_conn *sink;    /* in a transaction of the caller's */
-    const char *in_sql;      /* COPY … FROM STDIN of table->columns, BINARY if table->copy_binary */
+    const char *into;        /* the relation to fill, quoted; it has the columns of table->columns */
     copy_gate *gate;         /* keeps the rate; false: stop */
     void *context;
     struct copy_progress *progress;

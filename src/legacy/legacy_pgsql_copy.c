@@ -156,14 +156,17 @@ static bool pour(struct legacy_copy *base, const struct table *table, struct leg
 {
     struct pgsql_copy *self = cast(base);
     bool keyless = table->key_count == 0;
-    struct buffer sql = {0};
+    struct buffer sql = {0}, in_sql = {0};
     io->snapshot = NULL;
     copy_out_sql(table, &io->range, table->copy_binary, &sql);
+    buffer_printf(&in_sql, "COPY %s", io->into);
+    copy_in_columns(table, table->copy_binary, &in_sql);
     bool ok = set_path(self, table, err) && (!keyless || begin_keyless(self, &io->snapshot, err)) &&
-              copy_run(&self->conn, buffer_text(&sql), io->sink, io->in_sql, io->gate, io->context,
+              copy_run(&self->conn, buffer_text(&sql), io->sink, buffer_text(&in_sql), io->gate, io->context,
                        io->progress, &io->rows, err) &&
               (!keyless || pg_exec(&self->conn, "COMMIT", err));
     buffer_free(&sql);
+    buffer_free(&in_sql);
     if (!ok) {
         free(io->snapshot);
         io->snapshot = NULL;

@@ -24,7 +24,7 @@ enum {
     TICK_MS = 100 /* how long a stop may go unnoticed */
 };
 
-struct pump {
+struct copy_pump {
     struct pg_conn *source;
     struct pg_conn *sink;
     copy_gate *gate;
@@ -71,13 +71,6 @@ void copy_out_sql(const struct table *table, const struct copy_range *range, boo
     buffer_printf(out, ") TO STDOUT%s", binary ? " (FORMAT binary)" : "");
 }
 
-void copy_in_sql(const struct table *table, bool binary, struct buffer *out)
-{
-    buffer_puts(out, "COPY ");
-    sql_qualified(out, table->to_schema, table->to_name);
-    copy_in_columns(table, binary, out);
-}
-
 void copy_in_columns(const struct table *table, bool binary, struct buffer *out)
 {
     buffer_puts(out, " (");
@@ -88,7 +81,7 @@ void copy_in_columns(const struct table *table, bool binary, struct buffer *out)
     buffer_printf(out, ") FROM STDIN%s", binary ? " (FORMAT binary)" : "");
 }
 
-static bool ask(struct pump *p, size_t bytes, struct error *err)
+static bool ask(struct copy_pump *p, size_t bytes, struct error *err)
 {
     if (p->gate && !p->gate(p->context, bytes))
         return error_set(err, ERROR_CANCELED, "copy stopped");
@@ -102,7 +95,7 @@ static bool failed(struct pg_conn *conn, const PGresult *result, struct error *e
 
 /* Waits until `source` can be read, or `sink` read or (with want_write) written; either may be NULL. Takes in
  * what came. */
-static bool wait_io(struct pump *p, struct pg_conn *source, struct pg_conn *sink, bool want_write,
+static bool wait_io(struct copy_pump *p, struct pg_conn *source, struct pg_conn *sink, bool want_write,
                     struct error *err)
 {
     struct pollfd fds[2];
@@ -130,7 +123,7 @@ static bool wait_io(struct pump *p, struct pg_conn *source, struct pg_conn *sink
 }
 
 /* The next result of `conn`, or NULL when the statement is over; false if the wait failed. */
-static bool next_result(struct pump *p, struct pg_conn *conn, PGresult **out, struct error *err)
+static bool next_result(struct copy_pump *p, struct pg_conn *conn, PGresult **out, struct error *err)
 {
     int unsent = 0;
     while ((unsent = PQflush(conn->pg)) > 0 || PQisBusy(conn->pg))
@@ -143,7 +136,7 @@ static bool next_result(struct pump *p, struct pg_conn *conn, PGresult **out, st
 }
 
 /* Sends the COPY and waits for the server's consent. */
-static bool start(struct pump *p, struct pg_conn *conn, const char *sql, ExecStatusType wanted,
+static bool start(struct copy_pump *p, struct pg_conn *conn, const char *sql, ExecStatusType wanted,
                   struct error *err)
 {
     if (!PQsendQuery(conn->pg, sql))
@@ -159,7 +152,7 @@ static bool start(struct pump *p, struct pg_conn *conn, const char *sql, ExecSta
 }
 
 /* The server's last word on a COPY: its command tag's row count. */
-static bool finish(struct pump *p, struct pg_conn *conn, uint64_t *rows, struct error *err)
+static bool finish(struct copy_pump *p, struct pg_conn *conn, uint64_t *rows, struct error *err)
 {
     PGresult *result = NULL;
     if (!next_result(p, conn, &result, err))
@@ -185,7 +178,7 @@ static bool finish(struct pump *p, struct pg_conn *conn, uint64_t *rows, struct 
 }
 
 /* The sink said something while we were sending: find out what it was. */
-static bool sink_spoke(struct pump *p, struct error *err)
+static bool sink_spoke(struct copy_pump *p, struct error *err)
 {
     PGresult *result = PQgetResult(p->sink->pg);
     failed(p->sink, result, err);
@@ -194,7 +187,7 @@ static bool sink_spoke(struct pump *p, struct error *err)
 }
 
 /* Hands bytes to the sink and waits until they have left. */
-static bool send_bytes(struct pump *p, const char *data, size_t size, struct error *err)
+static bool send_bytes(struct copy_pump *p, const char *data, size_t size, struct error *err)
 {
     if (!PQconsumeInput(p->sink->pg))
         return failed(p->sink, NULL, err);
@@ -216,7 +209,7 @@ static bool send_bytes(struct pump *p, const char *data, size_t size, struct err
     return ask(p, size, err);
 }
 
-static bool send_piece(struct pump *p, struct error *err)
+static bool send_piece(struct copy_pump *p, struct error *err)
 {
     bool ok = p->piece.length == 0 || send_bytes(p, p->piece.data, p->piece.length, err);
     buffer_clear(&p->piece);
@@ -224,7 +217,7 @@ static bool send_piece(struct pump *p, struct error *err)
 }
 
 /* Gathers one message; one as large as a piece goes as it is. */
-static bool take(struct pump *p, const char *data, size_t size, bool binary, struct error *err)
+static bool take(struct copy_pump *p, const char *data, size_t size, bool binary, struct error *err)
 {
     if (p->piece.length + size > PIECE_BYTES && !send_piece(p, err))
         return false;
@@ -239,7 +232,7 @@ static bool take(struct pump *p, const char *data, size_t size, bool binary, str
     return true;
 }
 
-static bool pour(struct pump *p, bool binary, struct error *err)
+static bool pour(struct copy_pump *p, bool binary, struct error *err)
 {
     for (;;) {
         char *data = NULL;
@@ -262,54 +255,87 @@ static bool pour(struct pump *p, bool binary, struct error *err)
 }
 
 /* The connections are closed next; their servers should not first finish what nobody waits for. */
-static void abandon(struct pump *p)
+static void abandon(struct copy_pump *p)
 {
-    if (PQtransactionStatus(p->source->pg) == PQTRANS_ACTIVE)
+    if (p->source && PQtransactionStatus(p->source->pg) == PQTRANS_ACTIVE)
         pg_conn_cancel(p->source);
     if (PQtransactionStatus(p->sink->pg) == PQTRANS_ACTIVE)
         pg_conn_cancel(p->sink);
 }
 
-static bool run(struct pump *p, const char *out_sql, const char *in_sql, uint64_t *rows, struct error *err)
+/* The sink's end; it must have stored what was sent. */
+static bool end_sink(struct copy_pump *p, const char *source, uint64_t sent, struct error *err)
 {
-    uint64_t sent = 0, stored = 0;
+    uint64_t stored = 0;
+    if (PQputCopyEnd(p->sink->pg, NULL) < 0)
+        return sink_spoke(p, err);
+    if (!finish(p, p->sink, &stored, err))
+        return false;
+    return sent == stored ||
+           error_set(err, ERROR_FATAL,
+                     "%s sent %llu rows and %s stored %llu - a rule or trigger there removes rows of a copy",
+                     source, (unsigned long long)sent, p->sink->where, (unsigned long long)stored);
+}
+
+static bool run(struct copy_pump *p, const char *out_sql, const char *in_sql, uint64_t *rows,
+                struct error *err)
+{
+    uint64_t sent = 0;
     if (!start(p, p->sink, in_sql, PGRES_COPY_IN, err) || !start(p, p->source, out_sql, PGRES_COPY_OUT, err))
         return false;
     bool binary = strstr(in_sql, "FORMAT binary") != NULL;
     if (!pour(p, binary, err) || !finish(p, p->source, &sent, err))
         return false;
-    if (PQputCopyEnd(p->sink->pg, NULL) < 0)
-        return sink_spoke(p, err);
-    if (!finish(p, p->sink, &stored, err))
-        return false;
-    if (sent != stored)
-        return error_set(
-            err, ERROR_FATAL,
-            "%s sent %llu rows and %s stored %llu - a rule or trigger there removes rows of a copy",
-            p->source->where, (unsigned long long)sent, p->sink->where, (unsigned long long)stored);
-    *rows = stored;
-    return true;
+    *rows = sent;
+    return end_sink(p, p->source->where, sent, err);
+}
+
+/* Between `begin` and `end` the sink's writes don't block. */
+static bool begin(struct copy_pump *p, struct error *err)
+{
+    return PQsetnonblocking(p->sink->pg, 1) == 0 || failed(p->sink, NULL, err);
+}
+
+static bool end(struct copy_pump *p, bool ok, uint64_t rows_before, uint64_t rows, struct error *err)
+{
+    if (ok) {
+        atomic_store(&p->progress->rows, rows_before + rows);
+        ok = PQsetnonblocking(p->sink->pg, 0) == 0 || failed(p->sink, NULL, err);
+    } else {
+        abandon(p);
+    }
+    buffer_free(&p->piece);
+    return ok;
 }
 
 bool copy_run(struct pg_conn *source, const char *out_sql, struct pg_conn *sink, const char *in_sql,
               copy_gate *gate, void *context, struct copy_progress *progress, uint64_t *rows,
               struct error *err)
 {
-    struct pump p = {.source = source, .sink = sink, .gate = gate, .context = context, .progress = progress};
+    struct copy_pump p = {
+        .source = source, .sink = sink, .gate = gate, .context = context, .progress = progress};
     uint64_t rows_before = atomic_load(&progress->rows);
-    bool ok = false;
-    if (PQsetnonblocking(sink->pg, 1) != 0) {
-        failed(sink, NULL, err);
-        goto out;
-    }
-    ok = run(&p, out_sql, in_sql, rows, err);
-    if (ok) {
-        atomic_store(&progress->rows, rows_before + *rows);
-        ok = PQsetnonblocking(sink->pg, 0) == 0 || failed(sink, NULL, err);
-    } else {
-        abandon(&p);
-    }
-out:
-    buffer_free(&p.piece);
-    return ok;
+    if (!begin(&p, err))
+        return false;
+    bool ok = run(&p, out_sql, in_sql, rows, err);
+    return end(&p, ok, rows_before, *rows, err);
+}
+
+bool copy_put(struct copy_pump *pump, const char *data, size_t size, struct error *err)
+{
+    return send_bytes(pump, data, size, err);
+}
+
+bool copy_fill_run(struct pg_conn *sink, const char *in_sql, copy_fill *fill, void *fill_context,
+                   copy_gate *gate, void *context, struct copy_progress *progress, uint64_t *rows,
+                   struct error *err)
+{
+    struct copy_pump p = {.sink = sink, .gate = gate, .context = context, .progress = progress};
+    uint64_t rows_before = atomic_load(&progress->rows);
+    *rows = 0;
+    if (!begin(&p, err))
+        return false;
+    bool ok = start(&p, sink, in_sql, PGRES_COPY_IN, err) && fill(fill_context, &p, rows, err) &&
+              end_sink(&p, "the source", *rows, err);
+    return end(&p, ok, rows_before, *rows, err);
 }
