@@ -1,0 +1,170 @@
+-- SPDX-License-Identifier: PostgreSQL
+-- Metadata, property and security functions. Names and arguments as Microsoft documents them, names in lower case;
+-- an unknown object or property is NULL, as documented. Those that return sql_variant there return nvarchar here.
+
+-- OBJECT_ID (Transact-SQL)
+CREATE OR REPLACE FUNCTION sys.object_id(name text, kind text DEFAULT NULL) RETURNS int LANGUAGE sql STABLE AS $$
+    SELECT o.object_id FROM (SELECT standin.parts(name)) AS x(p), sys.objects o
+    WHERE lower(o.name::text) = lower(p[1])
+      AND o.schema_id = (SELECT oid::int FROM pg_namespace WHERE lower(nspname) = lower(coalesce(nullif(p[2], ''), 'dbo')) LIMIT 1)
+      AND (coalesce(p[3], '') = '' OR lower(p[3]) = lower(current_database()))
+      AND (kind IS NULL OR rtrim(o.type::text) = upper(rtrim(kind)))
+    UNION ALL
+    SELECT c.oid::int FROM (SELECT standin.parts(name)) AS x(p), pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE lower(p[2]) = 'sys' AND n.nspname = 'sys' AND c.relname = lower(p[1]) AND coalesce(kind, 'V') = 'V'
+    LIMIT 1
+$$;
+
+-- OBJECT_NAME, OBJECT_SCHEMA_NAME, SCHEMA_NAME, SCHEMA_ID (Transact-SQL)
+CREATE OR REPLACE FUNCTION sys.object_name(id int, db int DEFAULT NULL) RETURNS sys.sysname LANGUAGE sql STABLE AS $$
+    SELECT name FROM sys.objects WHERE object_id = id LIMIT 1
+$$;
+CREATE OR REPLACE FUNCTION sys.object_schema_name(id int, db int DEFAULT NULL) RETURNS sys.sysname LANGUAGE sql STABLE AS $$
+    SELECT s.name FROM sys.objects o JOIN sys.schemas s ON s.schema_id = o.schema_id WHERE o.object_id = id LIMIT 1
+$$;
+CREATE OR REPLACE FUNCTION sys.schema_name(id int) RETURNS sys.sysname LANGUAGE sql STABLE AS $$
+    SELECT nspname::sys.sysname FROM pg_namespace WHERE oid::int = id
+$$;
+CREATE OR REPLACE FUNCTION sys.schema_name() RETURNS sys.sysname LANGUAGE sql STABLE AS $$ SELECT 'dbo'::sys.sysname $$;
+CREATE OR REPLACE FUNCTION sys.schema_id(name text DEFAULT 'dbo') RETURNS int LANGUAGE sql STABLE AS $$
+    SELECT oid::int FROM pg_namespace WHERE lower(nspname) = lower(name) ORDER BY nspname = name DESC LIMIT 1
+$$;
+
+-- DB_NAME, DB_ID (Transact-SQL)
+CREATE OR REPLACE FUNCTION sys.db_name() RETURNS sys.sysname LANGUAGE sql STABLE AS $$ SELECT current_database()::sys.sysname $$;
+CREATE OR REPLACE FUNCTION sys.db_name(wanted int) RETURNS sys.sysname LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN wanted = 0 THEN current_database()::text ELSE (SELECT datname::text FROM standin.databases WHERE id = wanted) END
+        ::sys.sysname
+$$;
+CREATE OR REPLACE FUNCTION sys.db_id() RETURNS smallint LANGUAGE sql STABLE AS $$
+    SELECT (id % 32768)::smallint FROM standin.databases WHERE datname = current_database()
+$$;
+CREATE OR REPLACE FUNCTION sys.db_id(wanted text) RETURNS smallint LANGUAGE sql STABLE AS $$
+    SELECT (id % 32768)::smallint FROM standin.databases WHERE lower(datname) = lower(wanted) ORDER BY datname = wanted DESC LIMIT 1
+$$;
+
+-- COL_NAME, COL_LENGTH, INDEX_COL (Transact-SQL)
+CREATE OR REPLACE FUNCTION sys.col_name(id int, number int) RETURNS sys.sysname LANGUAGE sql STABLE AS $$
+    SELECT attname::sys.sysname FROM pg_attribute WHERE attrelid::int = id AND attnum = number AND NOT attisdropped
+$$;
+CREATE OR REPLACE FUNCTION sys.col_length(tab text, col text) RETURNS smallint LANGUAGE sql STABLE AS $$
+    SELECT max_length FROM sys.columns WHERE object_id = standin.relation(tab)::int AND lower(name::text) = lower(standin.unbracket(col))
+$$;
+CREATE OR REPLACE FUNCTION sys.index_col(tab text, index_number int, key_number int) RETURNS sys.sysname LANGUAGE sql STABLE AS $$
+    SELECT sys.col_name(c.object_id, c.column_id) FROM sys.index_columns c
+    WHERE c.object_id = standin.relation(tab)::int AND c.index_id = index_number AND c.key_ordinal = key_number::sys.tinyint
+$$;
+
+-- TYPE_NAME, TYPE_ID (Transact-SQL)
+CREATE OR REPLACE FUNCTION sys.type_name(id int) RETURNS sys.sysname LANGUAGE sql STABLE AS $$
+    SELECT name FROM sys.types WHERE user_type_id = id
+$$;
+CREATE OR REPLACE FUNCTION sys.type_id(type text) RETURNS int LANGUAGE sql STABLE AS $$
+    SELECT user_type_id FROM sys.types t WHERE lower(t.name::text) = lower((standin.parts(type))[1]) LIMIT 1
+$$;
+
+-- COLUMNPROPERTY (Transact-SQL)
+CREATE OR REPLACE FUNCTION sys.columnproperty(id int, col text, property text) RETURNS int LANGUAGE sql STABLE AS $$
+    SELECT CASE lower(property)
+        WHEN 'allowsnull' THEN c.is_nullable::int WHEN 'columnid' THEN c.column_id WHEN 'ordinal' THEN c.column_id
+        WHEN 'iscomputed' THEN c.is_computed::int WHEN 'isidentity' THEN c.is_identity::int
+        WHEN 'isrowguidcol' THEN c.is_rowguidcol::int WHEN 'issparse' THEN c.is_sparse::int
+        WHEN 'ishidden' THEN c.is_hidden::int WHEN 'iscolumnset' THEN 0 WHEN 'isidnotforrepl' THEN 0
+        WHEN 'generatedalwaystype' THEN c.generated_always_type::int WHEN 'precision' THEN c."precision"::int
+        WHEN 'scale' THEN c.scale::int WHEN 'isdeterministic' THEN CASE WHEN c.is_computed::int = 1 THEN 1 END
+        WHEN 'charmaxlen' THEN CASE WHEN t.is_text THEN CASE WHEN t.name LIKE 'n%' OR t.name = 'sysname' THEN
+            CASE WHEN c.max_length < 0 THEN -1 ELSE c.max_length / 2 END ELSE c.max_length END END::int END
+    FROM sys.columns c JOIN standin.system_type t ON t.user_type_id = c.user_type_id OR
+        (t.system_type_id = c.system_type_id::int AND c.user_type_id > 256 AND t.name <> 'sysname')
+    WHERE c.object_id = id AND lower(c.name::text) = lower(col) LIMIT 1
+$$;
+
+-- OBJECTPROPERTY (Transact-SQL): the properties of tables and keys that a copier asks for.
+CREATE OR REPLACE FUNCTION sys.objectproperty(id int, property text) RETURNS int LANGUAGE sql STABLE AS $$
+    SELECT CASE lower(property)
+        WHEN 'istable' THEN (rtrim(o.type::text) = 'U')::int WHEN 'isusertable' THEN (rtrim(o.type::text) = 'U')::int
+        WHEN 'isview' THEN (rtrim(o.type::text) = 'V')::int WHEN 'istrigger' THEN (rtrim(o.type::text) = 'TR')::int
+        WHEN 'isprimarykey' THEN (rtrim(o.type::text) = 'PK')::int
+        WHEN 'tablehasprimarykey' THEN EXISTS (SELECT FROM standin.indexes i WHERE i.indrelid::int = id AND i.indisprimary)::int
+        WHEN 'tablehasidentity' THEN EXISTS (SELECT FROM standin.column k WHERE k.relid::int = id AND k.identity_seed IS NOT NULL)::int
+        WHEN 'tablehasclustindex' THEN EXISTS (SELECT FROM standin.indexes i WHERE i.indrelid::int = id AND i.index_id = 1)::int
+        WHEN 'tablehastimestamp' THEN EXISTS (SELECT FROM standin.column k WHERE k.relid::int = id AND k.ms_type = 'timestamp')::int
+        WHEN 'ownerid' THEN 1 WHEN 'schemaid' THEN o.schema_id WHEN 'ismsshipped' THEN o.is_ms_shipped::int END
+    FROM sys.objects o WHERE o.object_id = id LIMIT 1
+$$;
+
+-- INDEXPROPERTY (Transact-SQL)
+CREATE OR REPLACE FUNCTION sys.indexproperty(id int, index_name text, property text) RETURNS int LANGUAGE sql STABLE AS $$
+    SELECT CASE lower(property) WHEN 'indexid' THEN i.index_id WHEN 'isclustered' THEN (i.index_id = 1)::int
+        WHEN 'isunique' THEN i.is_unique::int WHEN 'isdisabled' THEN i.is_disabled::int END
+    FROM sys.indexes i WHERE i.object_id = id AND lower(i.name::text) = lower(index_name) LIMIT 1
+$$;
+
+-- SERVERPROPERTY (Transact-SQL). Says 16.x Developer: a value can be overridden by the setting server.<property>.
+CREATE OR REPLACE FUNCTION sys.serverproperty(property text) RETURNS sys.nvarchar LANGUAGE sql STABLE AS $$
+    SELECT coalesce((SELECT s.value FROM standin.settings s WHERE s.name = 'server.' || lower(property)), CASE lower(property)
+        WHEN 'productversion' THEN '16.0.1000.6' WHEN 'productlevel' THEN 'RTM' WHEN 'productmajorversion' THEN '16'
+        WHEN 'productminorversion' THEN '0' WHEN 'productbuild' THEN '1000' WHEN 'productupdatelevel' THEN NULL
+        WHEN 'edition' THEN 'Developer Edition (64-bit)' WHEN 'editionid' THEN '-2117995310' WHEN 'engineedition' THEN '3'
+        WHEN 'servername' THEN 'STANDIN' WHEN 'machinename' THEN 'STANDIN' WHEN 'instancename' THEN NULL
+        WHEN 'computernamephysicalnetbios' THEN 'STANDIN' WHEN 'collation' THEN 'SQL_Latin1_General_CP1_CI_AS'
+        WHEN 'isclustered' THEN '0' WHEN 'ishadrenabled' THEN '0' WHEN 'hadrmanagerstatus' THEN '2'
+        WHEN 'isintegratedsecurityonly' THEN '0' WHEN 'issingleuser' THEN '0' WHEN 'isfulltextinstalled' THEN '0'
+        WHEN 'islocaldb' THEN '0' WHEN 'isxtpsupported' THEN '0' WHEN 'ispolybaseinstalled' THEN '0'
+        WHEN 'sqlcharset' THEN '1' WHEN 'sqlcharsetname' THEN 'iso_1' WHEN 'lcid' THEN '1033' WHEN 'comparisonstyle' THEN '196609'
+        WHEN 'processid' THEN pg_backend_pid()::text WHEN 'buildclrversion' THEN 'v4.0.30319' END)::sys.nvarchar
+$$;
+
+-- DATABASEPROPERTYEX (Transact-SQL)
+CREATE OR REPLACE FUNCTION sys.databasepropertyex(db text, property text) RETURNS sys.nvarchar LANGUAGE sql STABLE AS $$
+    SELECT CASE lower(property)
+        WHEN 'collation' THEN d.collation_name::text WHEN 'recovery' THEN d.recovery_model_desc::text WHEN 'status' THEN d.state_desc::text
+        WHEN 'updateability' THEN CASE WHEN d.is_read_only::int = 1 THEN 'READ_ONLY' ELSE 'READ_WRITE' END
+        WHEN 'useraccess' THEN 'MULTI_USER' WHEN 'version' THEN '957' WHEN 'lcid' THEN '1033' WHEN 'comparisonstyle' THEN '196609'
+        WHEN 'edition' THEN NULL WHEN 'serviceobjective' THEN NULL
+        WHEN 'ispublished' THEN d.is_published::int::text WHEN 'isfulltextenabled' THEN '1' WHEN 'isautoclose' THEN '0'
+        WHEN 'isansinullsenabled' THEN '0' WHEN 'isquotedidentifiersenabled' THEN '0' WHEN 'isinstandby' THEN '0'
+        WHEN 'sqlsortorder' THEN '52' END::sys.nvarchar
+    FROM sys.databases d WHERE lower(d.name::text) = lower(db) LIMIT 1
+$$;
+
+-- HAS_PERMS_BY_NAME (Transact-SQL): 1 unless standin.denied says no; NULL for a securable that is not there.
+CREATE OR REPLACE FUNCTION sys.has_perms_by_name(securable text, class text, permission text, sub_securable text DEFAULT NULL,
+    sub_class text DEFAULT NULL) RETURNS int LANGUAGE sql STABLE AS $$
+    SELECT CASE
+        WHEN permission IS NULL OR permission = '' THEN NULL
+        WHEN upper(class) = 'OBJECT' AND sys.object_id(securable) IS NULL AND standin.parts(securable) @> ARRAY['']::text[] IS NULL THEN NULL
+        WHEN upper(class) = 'OBJECT' AND sys.object_id(securable) IS NULL THEN NULL
+        WHEN upper(class) = 'SCHEMA' AND sys.schema_id(standin.unbracket(securable)) IS NULL THEN NULL
+        WHEN upper(class) = 'DATABASE' AND securable IS NOT NULL AND sys.db_id(standin.unbracket(securable)) IS NULL THEN NULL
+        ELSE (NOT EXISTS (SELECT FROM standin.denied d WHERE d.login = standin.login()
+            AND (upper(d.permission) = upper(has_perms_by_name.permission) OR d.permission = '%')
+            AND (d.securable IS NULL
+                OR (upper(class) = 'OBJECT' AND sys.object_id(d.securable) = sys.object_id(has_perms_by_name.securable))
+                OR lower(d.securable) = lower(coalesce(has_perms_by_name.securable, current_database())))))::int END
+$$;
+
+-- IS_MEMBER, IS_ROLEMEMBER, IS_SRVROLEMEMBER (Transact-SQL): every login is a member unless standin.not_member lists it.
+CREATE OR REPLACE FUNCTION sys.is_rolemember(role text, principal text DEFAULT NULL) RETURNS int LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN role IS NULL THEN NULL ELSE (NOT EXISTS (SELECT FROM standin.not_member m
+        WHERE m.login = coalesce(principal, standin.login()) AND lower(m.role_name) = lower(role)))::int END
+$$;
+CREATE OR REPLACE FUNCTION sys.is_member(role text) RETURNS int LANGUAGE sql STABLE AS $$ SELECT sys.is_rolemember(role) $$;
+CREATE OR REPLACE FUNCTION sys.is_srvrolemember(role text, login text DEFAULT NULL) RETURNS int LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN lower(role) NOT IN ('sysadmin', 'serveradmin', 'securityadmin', 'processadmin', 'setupadmin', 'bulkadmin',
+        'diskadmin', 'dbcreator', 'public') THEN NULL ELSE sys.is_rolemember(role, login) END
+$$;
+CREATE OR REPLACE FUNCTION sys.has_dbaccess(db text) RETURNS int LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN sys.db_id(db) IS NOT NULL THEN 1 END
+$$;
+
+-- SUSER_SNAME, SUSER_NAME, ORIGINAL_LOGIN, SYSTEM_USER, USER_NAME, HOST_NAME, APP_NAME (Transact-SQL). Every login is
+-- the user dbo of every database.
+CREATE OR REPLACE FUNCTION sys.suser_sname() RETURNS sys.nvarchar LANGUAGE sql STABLE AS $$ SELECT standin.login()::sys.nvarchar $$;
+CREATE OR REPLACE FUNCTION sys.suser_name() RETURNS sys.nvarchar LANGUAGE sql STABLE AS $$ SELECT standin.login()::sys.nvarchar $$;
+CREATE OR REPLACE FUNCTION sys.original_login() RETURNS sys.nvarchar LANGUAGE sql STABLE AS $$ SELECT standin.login()::sys.nvarchar $$;
+CREATE OR REPLACE FUNCTION sys.user_name() RETURNS sys.nvarchar LANGUAGE sql STABLE AS $$ SELECT 'dbo'::sys.nvarchar $$;
+CREATE OR REPLACE FUNCTION sys.host_name() RETURNS sys.nvarchar LANGUAGE sql STABLE AS $$
+    SELECT current_setting('standin.host', true)::sys.nvarchar $$;
+CREATE OR REPLACE FUNCTION sys.app_name() RETURNS sys.nvarchar LANGUAGE sql STABLE AS $$
+    SELECT current_setting('standin.app', true)::sys.nvarchar $$;
