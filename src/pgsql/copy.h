@@ -21,8 +21,8 @@ struct copy_range { /* rows with low < key <= high, in the source's order; NULL:
     char *const *high;
 };
 
-/* COPY (SELECT … ) TO STDOUT for a table; range may be NULL (whole table). A plain table is read alone (ONLY),
- * a partitioned one through its root. */
+/* COPY (SELECT … ) TO STDOUT for a table; range may be NULL (whole table). A plain table is read alone
+ * (ONLY), a partitioned one through its root. */
 void copy_out_sql(const struct table *table, const struct copy_range *range, bool binary, struct buffer *out);
 /* The part of COPY … FROM STDIN after the relation. */
 void copy_in_columns(const struct table *table, bool binary, struct buffer *out);
