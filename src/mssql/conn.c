@@ -93,24 +93,38 @@ static void describe(struct ms_conn *self, const struct ms_conn_options *o)
                  database ? database : "");
 }
 
-static bool open_failed(struct ms_conn *self, int timeout_ms, struct error *err)
+/* FreeTDS tells nothing but "failed" when a certificate, a ticket or encryption is refused. */
+static bool refused_unsaid(struct ms_conn *self, const struct config_sqlserver *s, struct error *err)
 {
-    struct ms_messages *m = &self->messages;
+    const char *hint = "is it a SQL Server, and does it take this client";
+    if (s->auth != SQLSERVER_AUTH_SQL)
+        hint = "see legacy.auth and legacy.spn, and klist for the ticket";
+    else if (s->trust_server_certificate)
+        hint = "does the server offer encryption (legacy.encrypt)";
+    else if (s->encrypt != SQLSERVER_OFF)
+        hint =
+            "does it offer encryption, is its certificate signed by one of legacy.ca and for the host's name "
+            "(legacy.encrypt, legacy.hostname)";
+    return error_set_code(err, ERROR_RETRY, "20002", "%s: %s ended the link while logging in - %s",
+                          self->endpoint, self->where, hint);
+}
+
+static bool open_failed(struct ms_conn *self, const struct config_sqlserver *s, int timeout_ms,
+                        struct error *err)
+{
+    const struct ms_messages *m = &self->messages;
+    char place[sizeof(self->where) + 64];
     if (!m->number && m->timeout)
         return error_set_code(err, ERROR_RETRY, "20003",
                               "%s: %s does not answer within connect_timeout (%d ms)", self->endpoint,
                               self->where, timeout_ms);
-    if (!m->number && m->client == SYBEINTF)
-        return error_set_code(err, ERROR_RETRY, "20012", "%s: no address is known for the host of %s",
+    if (!m->number && (m->client == SYBEINTF || m->client == SYBEUHST))
+        return error_set_code(err, ERROR_RETRY, "20013", "%s: no address is known for the host of %s",
                               self->endpoint, self->where);
-    if (!m->number && m->client == SYBECONN && !m->os_error)
-        return error_set_code(
-            err, ERROR_RETRY, "20009",
-            "%s: can't connect to %s - no server there, or one whose encryption or certificate "
-            "is refused - see legacy.encrypt, legacy.ca, legacy.hostname",
-            self->endpoint, self->where);
-    ms_error_from(err, self->endpoint, m);
-    return error_prefix(err, "%s: can't connect to %s", self->endpoint, self->where);
+    if (!m->number && m->client == SYBEFCON && !m->os_error)
+        return refused_unsaid(self, s, err);
+    snprintf(place, sizeof(place), "%s: can't connect to %s", self->endpoint, self->where);
+    return ms_error_from(err, place, m);
 }
 
 /* A peer that is gone without a word is noticed; a child of ours does not inherit the link. */
@@ -148,7 +162,7 @@ static bool connect_login(struct ms_conn *self, const struct ms_conn_options *o,
         return error_set(err, ERROR_CONFIG,
                          "%s: the name, password, database or spn is too long - FreeTDS takes 128 bytes",
                          self->endpoint);
-    return self->db || open_failed(self, timeout_ms, err);
+    return self->db || open_failed(self, o->server, timeout_ms, err);
 }
 
 bool ms_conn_open(struct ms_conn *self, const struct ms_conn_options *o, struct error *err)

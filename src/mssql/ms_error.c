@@ -311,6 +311,10 @@ void ms_messages_add_client(struct ms_messages *self, int number, int os_error, 
     self->client = number;
     self->os_error = os_error;
     copy_text(self->client_text, sizeof(self->client_text), text);
+    /* The section's name behind the text says nothing to anybody. */
+    char *section = strstr(self->client_text, " (crossfade_");
+    if (section)
+        *section = '\0';
 }
 
 bool ms_messages_failed(const struct ms_messages *self)
