@@ -99,7 +99,7 @@ static const char large_cdc[] = "in an update's old row only if it changed; unch
 static const char text_cdc[] =
     "change tables have NULL for it in deletes and old rows: it is read from the table again, by key";
 static const char wkt[] = "beyond the text's digits coordinates may be rounded by the server";
-static const char path[] = "nothing known; the text is the server's own canonical path";
+static const char path[] = "back, a text that is no path is refused";
 static const char clr_policy[] =
     "read by the server's own method; a value it can't parse on the way back is refused";
 static const char clr_cdc[] = "a change of the table's definition while changes wait stops the capture job "

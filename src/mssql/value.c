@@ -94,7 +94,7 @@ static MS_DECODE(decode_int_numeric)
     return true;
 }
 
-bool ms_value_read_int(const struct value *value, int64_t *out, struct error *err)
+static bool int_of(const struct value *value, int64_t *out)
 {
     if (value->kind == VALUE_BINARY) {
         switch (value->length) {
@@ -108,20 +108,26 @@ bool ms_value_read_int(const struct value *value, int64_t *out, struct error *er
             *out = (int64_t)ms_get_b64(value->data);
             return true;
         default:
-            return error_set(err, ERROR_DATA, "no integer - %u bytes", value->length);
+            return false;
         }
     }
     char text[24];
     if (value->length == 0 || value->length >= sizeof(text))
-        return error_set(err, ERROR_DATA, "no integer - text of %u bytes", value->length);
+        return false;
     memcpy(text, value->data, value->length);
     text[value->length] = '\0';
     char *end;
     errno = 0;
     *out = strtoll(text, &end, 10);
-    if (errno || end != text + value->length)
-        return error_set(err, ERROR_DATA, "no integer - text of %u bytes", value->length);
-    return true;
+    return !errno && end == text + value->length;
+}
+
+bool ms_value_read_int(const struct ms_codec *self, const struct value *value, int64_t *out,
+                       struct error *err)
+{
+    bool width = value->kind == VALUE_TEXT || value->length == self->width;
+    return (width && int_of(value, out) && fits_width(*out, self->width)) ||
+           ms_value_malformed(self, value, err);
 }
 
 static bool bind_int(const struct ms_codec *self, int64_t v, struct buffer *out, struct ms_bound *bound,
@@ -162,7 +168,7 @@ static MS_ENCODE(encode_bool)
 static MS_ENCODE(encode_int)
 {
     int64_t v;
-    return ms_value_read_int(value, &v, err) && bind_int(self, v, out, bound, err);
+    return ms_value_read_int(self, value, &v, err) && bind_int(self, v, out, bound, err);
 }
 
 static MS_ENCODE(encode_int_numeric)
@@ -359,8 +365,7 @@ static MS_DECODE(decode_rowversion)
 static MS_ENCODE(encode_rowversion)
 {
     int64_t v;
-    (void)self;
-    if (!ms_value_read_int(value, &v, err))
+    if (!ms_value_read_int(self, value, &v, err))
         return false;
     if (v < 0)
         return error_set(err, ERROR_DATA, "%lld is no rowversion", (long long)v);

@@ -283,7 +283,7 @@ MS_ENCODE(ms_value_encode_decimal)
 MS_ENCODE(ms_value_encode_decimal_int)
 {
     int64_t v;
-    if (!ms_value_read_int(value, &v, err))
+    if (!ms_value_read_int(self, value, &v, err))
         return false;
     ms_u128 magnitude = v < 0 ? -(uint64_t)v : (uint64_t)v;
     if (magnitude >= power10(self->precision - self->scale))

@@ -54,8 +54,9 @@ void ms_value_put_numeric(struct buffer *out, bool negative, ms_u128 magnitude, 
 MUST_CHECK bool ms_value_read_numeric(const struct value *value, unsigned precision, unsigned scale,
                                       bool *negative, ms_u128 *magnitude, struct error *err);
 
-/* An integer from its binary form of 2, 4 or 8 bytes or its text. */
-MUST_CHECK bool ms_value_read_int(const struct value *value, int64_t *out, struct error *err);
+/* An integer of the carrier's width, from its binary form or its text. */
+MUST_CHECK bool ms_value_read_int(const struct ms_codec *self, const struct value *value, int64_t *out,
+                                  struct error *err);
 
 /* date in days since 1900, time in microseconds, timestamp in microseconds since 2000, from the text that
  * PostgreSQL writes with DateStyle ISO. A zone's offset is taken off. */

@@ -1,6 +1,6 @@
 # Fuzz targets: tests/fuzz/NAME_fuzz.c with its corpus in tests/fuzz/corpus/NAME. `make check` replays the
 # corpus through each; `make fuzz` runs each under libFuzzer for FUZZ_SECONDS.
-FUZZ_TARGETS = config pgoutput
+FUZZ_TARGETS = config pgoutput ms_value
 
 FUZZ_LDADD = libcrossfade.a $(LIBPQ_LIBS) $(CJSON_LIBS) $(SYSTEMD_LIBS)
 check_PROGRAMS += tests/fuzz/config_fuzz
@@ -11,6 +11,10 @@ check_PROGRAMS += tests/fuzz/pgoutput_fuzz
 TESTS += tests/fuzz/pgoutput_fuzz
 tests_fuzz_pgoutput_fuzz_SOURCES = tests/fuzz/pgoutput_fuzz.c tests/fuzz/driver.c
 tests_fuzz_pgoutput_fuzz_LDADD = $(FUZZ_LDADD)
+check_PROGRAMS += tests/fuzz/ms_value_fuzz
+TESTS += tests/fuzz/ms_value_fuzz
+tests_fuzz_ms_value_fuzz_SOURCES = tests/fuzz/ms_value_fuzz.c tests/fuzz/driver.c
+tests_fuzz_ms_value_fuzz_LDADD = $(FUZZ_LDADD)
 
 # libFuzzer needs clang and objects of its own.
 FUZZ_CC = clang

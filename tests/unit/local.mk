@@ -73,6 +73,12 @@ tests_unit_parked_test_LDADD = $(UNIT_LDADD)
 UNIT_TESTS += tests/unit/params_test
 tests_unit_params_test_SOURCES = tests/unit/params_test.c
 tests_unit_params_test_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/ms_type_test
+tests_unit_ms_type_test_SOURCES = tests/unit/ms_type_test.c
+tests_unit_ms_type_test_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/ms_value_test
+tests_unit_ms_value_test_SOURCES = tests/unit/ms_value_test.c tests/unit/ms_cases.c tests/unit/ms_cases.h
+tests_unit_ms_value_test_LDADD = $(UNIT_LDADD)
 UNIT_TESTS += tests/unit/pg_sink_test
 tests_unit_pg_sink_test_SOURCES = tests/unit/pg_sink_test.c tests/unit/sink_fixture.c tests/unit/sink_fixture.h
 tests_unit_pg_sink_test_LDADD = $(UNIT_LDADD)
@@ -91,13 +97,15 @@ tests_unit_logical_source_test_SOURCES = tests/unit/logical_source_test.c
 tests_unit_logical_source_test_LDADD = $(UNIT_LDADD)
 
 # These want FreeTDS; conn_test a SQL Server too (CROSSFADE_TEST_SQLSERVER), and skips without one.
-MSSQL_TESTS = tests/unit/ms_error_test tests/unit/ms_sql_test tests/unit/ms_shim_test
+MSSQL_TESTS = tests/unit/ms_error_test tests/unit/ms_sql_test tests/unit/ms_shim_test tests/unit/ms_conn_test
 tests_unit_ms_error_test_SOURCES = tests/unit/ms_error_test.c
 tests_unit_ms_error_test_LDADD = $(UNIT_LDADD)
 tests_unit_ms_sql_test_SOURCES = tests/unit/ms_sql_test.c
 tests_unit_ms_sql_test_LDADD = $(UNIT_LDADD)
 tests_unit_ms_shim_test_SOURCES = tests/unit/ms_shim_test.c
 tests_unit_ms_shim_test_LDADD = $(UNIT_LDADD)
+tests_unit_ms_conn_test_SOURCES = tests/unit/ms_conn_test.c tests/unit/ms_live.c tests/unit/ms_live.h
+tests_unit_ms_conn_test_LDADD = $(UNIT_LDADD)
 if HAVE_FREETDS
 UNIT_TESTS += $(MSSQL_TESTS)
 endif
@@ -112,6 +120,9 @@ tests_unit_indexes_test_LDADD = libreplicator.a $(UNIT_LDADD)
 UNIT_TESTS += tests/unit/reread_test
 tests_unit_reread_test_SOURCES = tests/unit/reread_test.c tests/unit/live.c tests/unit/live.h
 tests_unit_reread_test_LDADD = libreplicator.a $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/ms_value_live_test
+tests_unit_ms_value_live_test_SOURCES = tests/unit/ms_value_live_test.c tests/unit/ms_cases.c tests/unit/ms_cases.h
+tests_unit_ms_value_live_test_LDADD = $(UNIT_LDADD)
 UNIT_TESTS += tests/unit/pair_test
 tests_unit_pair_test_SOURCES = tests/unit/pair_test.c
 tests_unit_pair_test_LDADD = $(UNIT_LDADD)
