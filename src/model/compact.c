@@ -10,9 +10,10 @@
  * 2. A key's history alternates between "is there" and "is not": the state tables of compact_merge.c are that
  * automaton. What does not fit it comes from a source or a sink that is not what we think: its changes go one
  * by one, and whoever applies them sees what fails. 3. An absent column has the value it had, so merging
- * takes, for each column, the last one provided. 4. Delete and insert of one key stay two rows; the sets run
- * DELETE, UPDATE, INSERT, so that values of secondary unique columns are free before they are taken; where
- * this order fails, the sink replays exactly.
+ * takes, for each column, the last one provided. 4. Delete and insert of one key stay two rows, unless the
+ * new row can be written over the old one and nothing tells (compact_sets.c); the sets run DELETE, UPDATE,
+ * INSERT, so that values of secondary unique columns are free before they are taken; where this order fails,
+ * the sink replays exactly.
  *
  * Why CONVERGE is right (rule 6). The sink holds, for each key, what some chunk saw at some time after the
  * stream's start, or nothing; the stream is applied from its start to past the last copy. Take one key and

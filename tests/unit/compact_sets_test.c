@@ -161,6 +161,58 @@ static void nothing_is_left_of_a_row_that_came_and_went(void **state)
     assert_steps(&plan, "D0:1");
 }
 
+static void add_again(struct fixture *f, int t, const char *k, bool partial_after)
+{
+    add(f, t, CHANGE_DELETE, k);
+    add(f, t, CHANGE_INSERT, k);
+    if (!partial_after)
+        return;
+    struct value row[WIDE] = {text(k), {NULL, 0, VALUE_ABSENT}, text("c")};
+    batch_append(f->batch, &(struct change){.table = &f->tables[t], .op = CHANGE_UPDATE, .row = row});
+}
+
+/* Deleted and inserted again, whole: one statement where nothing can tell, with every column. */
+static void a_row_that_comes_again_is_updated_in_place(void **state)
+{
+    struct fixture *f = *state;
+    add_again(f, 0, "1", false);
+    add_again(f, 0, "2", true); /* what the update leaves out, the insert brought */
+    add(f, 0, CHANGE_UPDATE, "3");
+    struct net_plan plan = plan_all(f, NULL);
+    assert_steps(&plan, "U0:3");
+    assert_int_equal(plan.steps[0].mask[0], 7);
+    assert_memory_equal(plan.steps[0].rows[1].row[1].data, "a", 1);
+    assert_memory_equal(plan.steps[0].rows[1].row[2].data, "c", 1);
+    assert_ptr_equal(plan.steps[0].rows[0].last, &f->batch->changes[1]);
+}
+
+/* Where something could tell, it stays two. */
+static void a_row_that_comes_again_is_two_where_it_shows(void **state)
+{
+    struct fixture *f = *state;
+    add_again(f, 0, "1", false);
+    f->tables[0].sink_extra_columns = true; /* their defaults come back */
+    struct net_plan plan = plan_all(f, NULL);
+    assert_steps(&plan, "D0:1 I0:1");
+    f->tables[0].sink_extra_columns = false;
+    f->columns[0][2].sink_identity_always = true; /* no UPDATE sets it */
+    plan = plan_all(f, NULL);
+    assert_steps(&plan, "D0:1 I0:1");
+    f->columns[0][2].sink_identity_always = false;
+    f->columns[0][0].key_bytewise = false; /* 1.0 and 1.00 are one key and not one value */
+    plan = plan_all(f, NULL);
+    assert_steps(&plan, "D0:1 I0:1");
+    f->columns[0][0].key_bytewise = true;
+    plan = plan_all(f, NULL);
+    assert_steps(&plan, "U0:1");
+    add(f, 0, CHANGE_DELETE, "1"); /* and gone at last */
+    plan = plan_all(f, NULL);
+    assert_steps(&plan, "D0:1");
+    f->tables[0].state = TABLE_CATCHUP;
+    plan = plan_all(f, NULL);
+    assert_steps(&plan, "D0:1");
+}
+
 static void skipped_changes_are_out(void **state)
 {
     static const unsigned char skip[] = {0, 1, 0, 1};
@@ -300,6 +352,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_barrier_cuts_all_tables_only_with_foreign_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(impossible_history_goes_as_it_came, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_is_left_of_a_row_that_came_and_went, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_row_that_comes_again_is_updated_in_place, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_row_that_comes_again_is_two_where_it_shows, setup, teardown),
         cmocka_unit_test_setup_teardown(skipped_changes_are_out, setup, teardown),
         cmocka_unit_test_setup_teardown(column_sets_beyond_a_word, setup, teardown),
         cmocka_unit_test_setup_teardown(rows_have_one_order_however_they_came, setup, teardown),

@@ -281,6 +281,114 @@ static void who_waits_for_a_quarantined_unique_value_waits_too(void **state)
     fixture_free(f);
 }
 
+/* What the target saw is told by a trigger there. */
+static const char replace_ddl[] =
+    "CREATE TABLE t (id int PRIMARY KEY, a text, u int UNIQUE, b int CHECK (b < 100));"
+    "CREATE TABLE seen (n serial, op text, id int);"
+    "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+    " INSERT INTO public.seen (op, id) VALUES (left(TG_OP, 1), coalesce(NEW.id, OLD.id)); RETURN NULL; END "
+    "$$;"
+    "CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON t FOR EACH ROW EXECUTE FUNCTION note();"
+    "ALTER TABLE t ENABLE ALWAYS TRIGGER note";
+#define SEEN "SELECT string_agg(op || id, ' ' ORDER BY id, n) FROM public.seen"
+
+static struct fixture *replace_fixture(void)
+{
+    struct fixture *f = fixture_new(replace_ddl);
+    fixture_exec(
+        f, "INSERT INTO public.t SELECT i, 'old', i, i FROM generate_series(1, 5) i; TRUNCATE public.seen");
+    fixture_begin(f);
+    return f;
+}
+
+static void replace(struct fixture *f, const char *id, const char *a, const char *u, const char *b)
+{
+    fixture_delete(f, "t", ROW(id, ABSENT, ABSENT, ABSENT));
+    fixture_insert(f, "t", ROW(id, a, u, b));
+}
+
+static void a_row_that_comes_again_is_updated_in_place(void **state)
+{
+    struct fixture *f = replace_fixture();
+    (void)state;
+    replace(f, "1", "new", "1", NULL);
+    replace(f, "2", "large", "2", "2");
+    fixture_update(f, "t", NULL, ROW("2", ABSENT, "22", "3")); /* an unchanged large value */
+    fixture_update(f, "t", NULL, ROW("3", "3", "3", "3"));
+    fixture_delete(f, "t", ROW("3", ABSENT, ABSENT, ABSENT));
+    fixture_insert(f, "t", ROW("3", NULL, "3", "4"));
+    replace(f, "4", "gone", "4", "4");
+    fixture_delete(f, "t", ROW("4", ABSENT, ABSENT, ABSENT));
+    fixture_commit(f);
+    fixture_apply(f);
+    fixture_expect(f, ALL_T, "(1,new,1,) (2,large,22,3) (3,,3,4) (5,old,5,5)");
+    fixture_expect(f, SEEN, "U1 U2 U3 D4");
+    assert_false(f->result.replayed);
+    assert_string_equal(f->conflicts, "");
+    assert_int_equal(fixture_counts(f, "t").deleted, 5); /* the source's changes are counted, not ours */
+    fixture_free(f);
+}
+
+/* Rows that come again with each other's unique values: no order of one statement allows it, exact replay
+ * does. */
+static void rows_that_come_again_may_swap_unique_values(void **state)
+{
+    struct fixture *f = replace_fixture();
+    (void)state;
+    fixture_delete(f, "t", ROW("1", ABSENT, ABSENT, ABSENT));
+    fixture_delete(f, "t", ROW("2", ABSENT, ABSENT, ABSENT));
+    fixture_insert(f, "t", ROW("1", "a", "2", "1"));
+    fixture_insert(f, "t", ROW("2", "b", "1", "2"));
+    fixture_commit(f);
+    fixture_apply(f);
+    fixture_expect(f, ALL_T, "(1,a,2,1) (2,b,1,2) (3,old,3,3) (4,old,4,4) (5,old,5,5)");
+    fixture_expect(f, "SELECT count(*) FROM crossfade.quarantine", "0");
+    assert_string_equal(f->conflicts, "");
+    fixture_free(f);
+}
+
+/* The row was not there after all: a conflict is counted, and it is there. */
+static void a_row_that_comes_again_and_was_missing_is_a_conflict(void **state)
+{
+    struct fixture *f = replace_fixture();
+    (void)state;
+    replace(f, "9", "new", "9", "9");
+    replace(f, "5", "new", "5", "5");
+    fixture_commit(f);
+    fixture_apply(f);
+    assert_true(f->result.replayed);
+    fixture_expect(f, "SELECT string_agg(t::text, ' ' ORDER BY t) FROM public.t WHERE id > 4",
+                   "(5,new,5,5) (9,new,9,9)");
+    assert_int_equal(fixture_counts(f, "t").missing, 1);
+    fixture_free(f);
+}
+
+/* The new row is refused: the old one is gone, as on the source; what follows under its key waits with it. */
+static void a_row_that_comes_again_and_is_refused_is_quarantined(void **state)
+{
+    struct fixture *f = replace_fixture();
+    int64_t id = 1;
+    (void)state;
+    replace(f, "1", "bad", "1", "100");
+    replace(f, "2", "good", "2", "2");
+    fixture_update(f, "t", NULL, ROW("1", ABSENT, "11", "101"));
+    fixture_commit(f);
+    fixture_apply(f);
+    fixture_expect(f, ALL_T, "(2,good,2,2) (3,old,3,3) (4,old,4,4) (5,old,5,5)");
+    fixture_expect(f, "SELECT key_text, op, sqlstate FROM crossfade.quarantine ORDER BY id",
+                   "{\"id\": 1},I,23514;{\"id\": 1},U,");
+    fixture_begin(f);
+    replace(f, "1", "bad again", "1", "102");
+    fixture_commit(f);
+    fixture_apply(f);
+    fixture_expect(f, "SELECT count(*) FROM crossfade.quarantine", "4");
+    fixture_exec(f, "ALTER TABLE public.t DROP CONSTRAINT t_b_check");
+    assert_true(pg_sink_retry_quarantine(f->sink, &id, 1, &f->err));
+    fixture_expect(f, ALL_T, "(1,\"bad again\",1,102) (2,good,2,2) (3,old,3,3) (4,old,4,4) (5,old,5,5)");
+    fixture_expect(f, "SELECT count(*) FROM crossfade.quarantine", "0");
+    fixture_free(f);
+}
+
 static void skip_gives_the_key_free(void **state)
 {
     struct fixture *f = fixture_new("CREATE TABLE t (id int PRIMARY KEY, b int CHECK (b < 100))");
@@ -1173,6 +1281,10 @@ int main(void)
         cmocka_unit_test(a_batch_full_of_conflicts_comes_through),
         cmocka_unit_test(a_refused_row_takes_its_key_and_joined_keys_along),
         cmocka_unit_test(who_waits_for_a_quarantined_unique_value_waits_too),
+        cmocka_unit_test(a_row_that_comes_again_is_updated_in_place),
+        cmocka_unit_test(rows_that_come_again_may_swap_unique_values),
+        cmocka_unit_test(a_row_that_comes_again_and_was_missing_is_a_conflict),
+        cmocka_unit_test(a_row_that_comes_again_and_is_refused_is_quarantined),
         cmocka_unit_test(skip_gives_the_key_free),
         cmocka_unit_test(over_quarantine_limit_the_table_stops_and_parks),
         cmocka_unit_test(a_paused_table_parks_in_order_and_drains_in_slices),
