@@ -12,9 +12,21 @@ libcrossfade_a_SOURCES += \
 	src/mssql/value_zone.c src/mssql/value_zone.h
 # Without FreeTDS none of it is built, and config says so to who wants a SQL Server.
 MSSQL_SOURCES = \
+	src/mssql/catalog.c src/mssql/catalog.h \
+	src/mssql/cdc_lsn.c src/mssql/cdc_lsn.h \
+	src/mssql/cdc_mask.h \
+	src/mssql/cdc_merge.c src/mssql/cdc_merge.h \
+	src/mssql/cdc_poll.c src/mssql/cdc_poll.h \
+	src/mssql/cdc_source.c src/mssql/cdc_source.h \
+	src/mssql/cdc_stream.c src/mssql/cdc_stream.h \
 	src/mssql/column.c \
 	src/mssql/conn.c src/mssql/conn.h \
+	src/mssql/copy_out.c src/mssql/copy_out.h \
+	src/mssql/history.c src/mssql/history.h \
+	src/mssql/keyset.c src/mssql/keyset.h \
+	src/mssql/marker.c src/mssql/marker.h \
 	src/mssql/ms_error.c src/mssql/ms_error.h \
+	src/mssql/row.c src/mssql/row.h \
 	src/mssql/session.c src/mssql/session.h \
 	src/mssql/shim.c src/mssql/shim.h \
 	src/mssql/sql.c src/mssql/sql.h
