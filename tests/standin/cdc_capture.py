@@ -223,11 +223,11 @@ class Capture:
     def _load(self, cur):
         """The capture instances as they are now."""
         cur.execute("""
-            SELECT i.change_relid, i.source_relid, i.capture_instance, i.key_attnums, k.column_name::pg_catalog.text, k.column_id,
+            SELECT i.change_relid, i.source_relid, i.capture_instance, i.key_attnums, k.column_name::pg_catalog.text COLLATE "C", k.column_id,
                 k.column_type::pg_catalog.text, c.max_length, k.is_computed::int,
                 EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = i.change_relid AND a.attname = '__$command_id')
             FROM standin.cdc_instance i JOIN cdc.captured_columns k ON k.object_id = i.change_relid::int
-                JOIN standin.all_columns c ON c.attrelid = i.change_relid AND c.attname = k.column_name::pg_catalog.text
+                JOIN standin.all_columns c ON c.attrelid = i.change_relid AND c.attname = k.column_name::pg_catalog.text COLLATE "C"
             ORDER BY i.change_relid, k.column_ordinal""")
         found = {}
         for oid, source, name, key, column, attnum, ms_type, max_length, computed, has_command in cur.fetchall():

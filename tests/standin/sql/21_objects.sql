@@ -106,7 +106,7 @@ CREATE VIEW standin.all_columns AS
 SELECT a.attrelid, a.attnum, a.attname, a.attnotnull, r.relname, r.nspname,
     coalesce(k.ms_type, f.name) AS ms_type, coalesce(k.max_length::int2, f.max_length) AS max_length,
     coalesce(k.prec::int2, f."precision") AS "precision", coalesce(k.scale::int2, f.scale) AS scale,
-    k.collation AS collation_name, k.identity_seed, k.identity_increment, k.computed, coalesce(k.sparse, false) AS sparse,
+    k."collation" AS collation_name, k.identity_seed, k.identity_increment, k.computed, coalesce(k.sparse, false) AS sparse,
     coalesce(k.rowguid, false) AS rowguid, m.masking_function, m.encryption_type, m.user_type,
     coalesce(m.is_persisted, false) AS is_persisted, coalesce(m.is_filestream, false) AS is_filestream,
     coalesce(m.generated_always_type, 0::int2) AS generated_always_type,

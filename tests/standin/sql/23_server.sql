@@ -97,23 +97,38 @@ SELECT id AS configuration_id, name::sys.nvarchar(35) AS name, value, minimum, m
     description::sys.nvarchar(255) AS description, 1::sys.bit AS is_dynamic, 0::sys.bit AS is_advanced
 FROM standin.configuration;
 
--- One row for each session of the stand-in: the server names its connections 'standin <spid> <login> <program>'.
+-- One row for each session of the stand-in: the server names its connections 'standin <spid> <login> <program>'. What a
+-- session has SET is known of the caller's own only; the others show the defaults of a login.
+CREATE OR REPLACE FUNCTION standin.own(name text, otherwise text) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT coalesce(nullif(current_setting('standin.' || name, true), ''), otherwise)
+$$;
 CREATE VIEW standin.sessions AS
-SELECT a.pid, (regexp_match(a.application_name, '^standin ([0-9]+)'))[1]::int AS spid,
-    (regexp_match(a.application_name, '^standin [0-9]+ ([^ ]*)'))[1] AS login,
-    (regexp_match(a.application_name, '^standin [0-9]+ [^ ]* (.*)$'))[1] AS program, a.datname, a.backend_start, a.xact_start,
-    a.state, a.query_start, a.backend_xid, a.backend_xmin, a.datid
-FROM pg_stat_activity a WHERE a.application_name LIKE 'standin %';
+SELECT a.pid, coalesce((regexp_match(a.application_name, '^standin ([0-9]+)'))[1], own.spid)::int AS spid,
+    coalesce((regexp_match(a.application_name, '^standin [0-9]+ ([^ ]*)'))[1], own.login) AS login,
+    coalesce((regexp_match(a.application_name, '^standin [0-9]+ [^ ]* (.*)$'))[1], own.program) AS program, a.datname, a.backend_start,
+    a.xact_start, a.state, a.query_start, a.backend_xid, a.backend_xmin, a.datid, own.mine
+FROM pg_stat_activity a LEFT JOIN LATERAL (SELECT true AS mine, standin.own('spid', '51') AS spid, standin.login() AS login,
+    standin.own('app', '') AS program WHERE a.pid = pg_backend_pid()) own ON true
+WHERE a.application_name ~ '^standin [0-9]' OR own.mine;
 
--- sys.dm_exec_sessions (Transact-SQL)
+-- sys.dm_exec_sessions (Transact-SQL). database_id is smallint there; here it is the oid of PostgreSQL, which may be larger.
 CREATE VIEW sys.dm_exec_sessions AS
-SELECT s.spid::smallint AS session_id, s.backend_start::timestamp::sys.datetime AS login_time, ''::sys.nvarchar(128) AS host_name,
+SELECT s.spid::smallint AS session_id, s.backend_start::timestamp::sys.datetime AS login_time,
+    (CASE WHEN s.mine THEN standin.own('host', '') END)::sys.nvarchar(128) AS host_name,
     s.program::sys.nvarchar(128) AS program_name, s.pid AS host_process_id, 7 AS client_version,
     'DB-Library'::sys.nvarchar(32) AS client_interface_name, s.login::sys.nvarchar(128) AS login_name,
     (CASE WHEN s.state = 'active' THEN 'running' ELSE 'sleeping' END)::sys.nvarchar(30) AS status,
     s.query_start::timestamp::sys.datetime AS last_request_start_time, 1::sys.bit AS is_user_process,
-    2::smallint AS transaction_isolation_level, -1 AS lock_timeout, -5 AS deadlock_priority,
-    s.login::sys.nvarchar(128) AS original_login_name, d.id::smallint AS database_id,
+    2147483647 AS text_size, 'us_english'::sys.nvarchar(128) AS language,
+    (CASE WHEN s.mine THEN standin.own('date_format', 'mdy') ELSE 'mdy' END)::sys.nvarchar(3) AS date_format,
+    (CASE WHEN s.mine THEN standin.own('datefirst', '7') ELSE '7' END)::smallint AS date_first,
+    (CASE lower(CASE WHEN s.mine THEN standin.own('isolation', '2') ELSE '2' END) WHEN 'read uncommitted' THEN '1' WHEN 'read committed' THEN '2'
+        WHEN 'repeatable read' THEN '3' WHEN 'serializable' THEN '4' WHEN 'snapshot' THEN '5'
+        ELSE standin.own('isolation', '2') END)::smallint AS transaction_isolation_level,
+    (CASE WHEN s.mine THEN standin.own('lock_timeout', '-1') ELSE '-1' END)::int AS lock_timeout,
+    (CASE WHEN s.mine THEN standin.own('deadlock_priority', '0') ELSE '0' END)::int AS deadlock_priority,
+    (CASE WHEN s.mine THEN standin.own('rowcount', '0') ELSE '0' END)::bigint AS row_count,
+    s.login::sys.nvarchar(128) AS original_login_name, d.id AS database_id,
     (s.xact_start IS NOT NULL)::int AS open_transaction_count
 FROM standin.sessions s LEFT JOIN standin.databases d ON d.oid = s.datid;
 

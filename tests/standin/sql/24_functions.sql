@@ -5,10 +5,10 @@
 -- OBJECT_ID (Transact-SQL)
 CREATE OR REPLACE FUNCTION sys.object_id(name text, kind text DEFAULT NULL) RETURNS int LANGUAGE sql STABLE AS $$
     SELECT o.object_id FROM (SELECT standin.parts(name)) AS x(p), sys.objects o
-    WHERE lower(o.name::text) = lower(p[1])
+    WHERE lower(o.name::text COLLATE "C") = lower(p[1])
       AND o.schema_id = (SELECT oid::int FROM pg_namespace WHERE lower(nspname) = lower(coalesce(nullif(p[2], ''), 'dbo')) LIMIT 1)
       AND (coalesce(p[3], '') = '' OR lower(p[3]) = lower(current_database()))
-      AND (kind IS NULL OR rtrim(o.type::text) = upper(rtrim(kind)))
+      AND (kind IS NULL OR rtrim(o.type::text COLLATE "C") = upper(rtrim(kind)))
     UNION ALL
     SELECT c.oid::int FROM (SELECT standin.parts(name)) AS x(p), pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE lower(p[2]) = 'sys' AND n.nspname = 'sys' AND c.relname = lower(p[1]) AND coalesce(kind, 'V') = 'V'
@@ -36,11 +36,11 @@ CREATE OR REPLACE FUNCTION sys.db_name(wanted int) RETURNS sys.sysname LANGUAGE 
     SELECT CASE WHEN wanted = 0 THEN current_database()::text ELSE (SELECT datname::text FROM standin.databases WHERE id = wanted) END
         ::sys.sysname
 $$;
-CREATE OR REPLACE FUNCTION sys.db_id() RETURNS smallint LANGUAGE sql STABLE AS $$
-    SELECT (id % 32768)::smallint FROM standin.databases WHERE datname = current_database()
+CREATE OR REPLACE FUNCTION sys.db_id() RETURNS int LANGUAGE sql STABLE AS $$
+    SELECT id FROM standin.databases WHERE datname = current_database()
 $$;
-CREATE OR REPLACE FUNCTION sys.db_id(wanted text) RETURNS smallint LANGUAGE sql STABLE AS $$
-    SELECT (id % 32768)::smallint FROM standin.databases WHERE lower(datname) = lower(wanted) ORDER BY datname = wanted DESC LIMIT 1
+CREATE OR REPLACE FUNCTION sys.db_id(wanted text) RETURNS int LANGUAGE sql STABLE AS $$
+    SELECT id FROM standin.databases WHERE lower(datname) = lower(wanted) ORDER BY datname = wanted DESC LIMIT 1
 $$;
 
 -- COL_NAME, COL_LENGTH, INDEX_COL (Transact-SQL)
@@ -48,7 +48,7 @@ CREATE OR REPLACE FUNCTION sys.col_name(id int, number int) RETURNS sys.sysname 
     SELECT attname::sys.sysname FROM pg_attribute WHERE attrelid::int = id AND attnum = number AND NOT attisdropped
 $$;
 CREATE OR REPLACE FUNCTION sys.col_length(tab text, col text) RETURNS smallint LANGUAGE sql STABLE AS $$
-    SELECT max_length FROM sys.columns WHERE object_id = standin.relation(tab)::int AND lower(name::text) = lower(standin.unbracket(col))
+    SELECT max_length FROM sys.columns WHERE object_id = standin.relation(tab)::int AND lower(name::text COLLATE "C") = lower(standin.unbracket(col))
 $$;
 CREATE OR REPLACE FUNCTION sys.index_col(tab text, index_number int, key_number int) RETURNS sys.sysname LANGUAGE sql STABLE AS $$
     SELECT sys.col_name(c.object_id, c.column_id) FROM sys.index_columns c
@@ -60,7 +60,7 @@ CREATE OR REPLACE FUNCTION sys.type_name(id int) RETURNS sys.sysname LANGUAGE sq
     SELECT name FROM sys.types WHERE user_type_id = id
 $$;
 CREATE OR REPLACE FUNCTION sys.type_id(type text) RETURNS int LANGUAGE sql STABLE AS $$
-    SELECT user_type_id FROM sys.types t WHERE lower(t.name::text) = lower((standin.parts(type))[1]) LIMIT 1
+    SELECT user_type_id FROM sys.types t WHERE lower(t.name::text COLLATE "C") = lower((standin.parts(type))[1]) LIMIT 1
 $$;
 
 -- COLUMNPROPERTY (Transact-SQL)
@@ -76,15 +76,15 @@ CREATE OR REPLACE FUNCTION sys.columnproperty(id int, col text, property text) R
             CASE WHEN c.max_length < 0 THEN -1 ELSE c.max_length / 2 END ELSE c.max_length END END::int END
     FROM sys.columns c JOIN standin.system_type t ON t.user_type_id = c.user_type_id OR
         (t.system_type_id = c.system_type_id::int AND c.user_type_id > 256 AND t.name <> 'sysname')
-    WHERE c.object_id = id AND lower(c.name::text) = lower(col) LIMIT 1
+    WHERE c.object_id = id AND lower(c.name::text COLLATE "C") = lower(col) LIMIT 1
 $$;
 
 -- OBJECTPROPERTY (Transact-SQL): the properties of tables and keys that a copier asks for.
 CREATE OR REPLACE FUNCTION sys.objectproperty(id int, property text) RETURNS int LANGUAGE sql STABLE AS $$
     SELECT CASE lower(property)
-        WHEN 'istable' THEN (rtrim(o.type::text) = 'U')::int WHEN 'isusertable' THEN (rtrim(o.type::text) = 'U')::int
-        WHEN 'isview' THEN (rtrim(o.type::text) = 'V')::int WHEN 'istrigger' THEN (rtrim(o.type::text) = 'TR')::int
-        WHEN 'isprimarykey' THEN (rtrim(o.type::text) = 'PK')::int
+        WHEN 'istable' THEN (rtrim(o.type::text COLLATE "C") = 'U')::int WHEN 'isusertable' THEN (rtrim(o.type::text COLLATE "C") = 'U')::int
+        WHEN 'isview' THEN (rtrim(o.type::text COLLATE "C") = 'V')::int WHEN 'istrigger' THEN (rtrim(o.type::text COLLATE "C") = 'TR')::int
+        WHEN 'isprimarykey' THEN (rtrim(o.type::text COLLATE "C") = 'PK')::int
         WHEN 'tablehasprimarykey' THEN EXISTS (SELECT FROM standin.indexes i WHERE i.indrelid::int = id AND i.indisprimary)::int
         WHEN 'tablehasidentity' THEN EXISTS (SELECT FROM standin.column k WHERE k.relid::int = id AND k.identity_seed IS NOT NULL)::int
         WHEN 'tablehasclustindex' THEN EXISTS (SELECT FROM standin.indexes i WHERE i.indrelid::int = id AND i.index_id = 1)::int
@@ -97,7 +97,7 @@ $$;
 CREATE OR REPLACE FUNCTION sys.indexproperty(id int, index_name text, property text) RETURNS int LANGUAGE sql STABLE AS $$
     SELECT CASE lower(property) WHEN 'indexid' THEN i.index_id WHEN 'isclustered' THEN (i.index_id = 1)::int
         WHEN 'isunique' THEN i.is_unique::int WHEN 'isdisabled' THEN i.is_disabled::int END
-    FROM sys.indexes i WHERE i.object_id = id AND lower(i.name::text) = lower(index_name) LIMIT 1
+    FROM sys.indexes i WHERE i.object_id = id AND lower(i.name::text COLLATE "C") = lower(index_name) LIMIT 1
 $$;
 
 -- SERVERPROPERTY (Transact-SQL). Says 16.x Developer: a value can be overridden by the setting server.<property>.
@@ -125,7 +125,7 @@ CREATE OR REPLACE FUNCTION sys.databasepropertyex(db text, property text) RETURN
         WHEN 'ispublished' THEN d.is_published::int::text WHEN 'isfulltextenabled' THEN '1' WHEN 'isautoclose' THEN '0'
         WHEN 'isansinullsenabled' THEN '0' WHEN 'isquotedidentifiersenabled' THEN '0' WHEN 'isinstandby' THEN '0'
         WHEN 'sqlsortorder' THEN '52' END::sys.nvarchar
-    FROM sys.databases d WHERE lower(d.name::text) = lower(db) LIMIT 1
+    FROM sys.databases d WHERE lower(d.name::text COLLATE "C") = lower(db) LIMIT 1
 $$;
 
 -- HAS_PERMS_BY_NAME (Transact-SQL): 1 unless standin.denied says no; NULL for a securable that is not there.

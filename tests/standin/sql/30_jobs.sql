@@ -101,7 +101,7 @@ BEGIN
         continuous = coalesce(sp_cdc_change_job.continuous::sys.bit, j.continuous),
         pollinginterval = coalesce(sp_cdc_change_job.pollinginterval, j.pollinginterval),
         retention = coalesce(sp_cdc_change_job.retention, j.retention), threshold = coalesce(sp_cdc_change_job.threshold, j.threshold)
-    WHERE j.job_type::pg_catalog.text = lower(sp_cdc_change_job.job_type);
+    WHERE j.job_type::pg_catalog.text COLLATE "C" = lower(sp_cdc_change_job.job_type);
 END $$;
 
 -- sys.sp_cdc_start_job, sys.sp_cdc_stop_job, sys.sp_cdc_drop_job (Transact-SQL). 22022 is the Agent's answer.
@@ -132,12 +132,12 @@ CREATE OR REPLACE FUNCTION sys.sp_cdc_drop_job(job_type text) RETURNS void LANGU
 BEGIN
     PERFORM standin.need_job(sp_cdc_drop_job.job_type);
     DELETE FROM standin.job WHERE job_type = lower(sp_cdc_drop_job.job_type);
-    DELETE FROM msdb_dbo.cdc_jobs WHERE job_type::pg_catalog.text = lower(sp_cdc_drop_job.job_type);
+    DELETE FROM msdb_dbo.cdc_jobs WHERE job_type::pg_catalog.text COLLATE "C" = lower(sp_cdc_drop_job.job_type);
 END $$;
 
 -- sys.sp_cdc_help_jobs (Transact-SQL)
 CREATE OR REPLACE FUNCTION sys.sp_cdc_help_jobs() RETURNS TABLE (job_id sys.uniqueidentifier, job_type sys.nvarchar, job_name sys.sysname,
     maxtrans int, maxscans int, continuous sys.bit, pollinginterval bigint, retention bigint, threshold bigint) LANGUAGE sql STABLE AS $$
     SELECT c.job_id, c.job_type, j.name::sys.sysname, c.maxtrans, c.maxscans, c.continuous, c.pollinginterval, c.retention, c.threshold
-    FROM msdb_dbo.cdc_jobs c JOIN standin.jobs j ON j.job_type = c.job_type::pg_catalog.text
+    FROM msdb_dbo.cdc_jobs c JOIN standin.jobs j ON j.job_type = c.job_type::pg_catalog.text COLLATE "C"
 $$;

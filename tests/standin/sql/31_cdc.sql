@@ -168,7 +168,7 @@ END $$;
 
 -- PostgreSQL's declaration of a captured column: timestamp becomes binary(8) (cdc.<capture_instance>_CT (Transact-SQL)).
 CREATE OR REPLACE FUNCTION standin.cdc_column_type(source oid, number int2) RETURNS pg_catalog.text LANGUAGE sql STABLE AS $$
-    SELECT CASE WHEN k.ms_type IN ('timestamp', 'rowversion') OR a.atttypid = 'sys.timestamp'::regtype THEN 'sys.binary(8)'
+    SELECT CASE WHEN k.ms_type IN ('timestamp', 'rowversion') OR a.atttypid = 'sys.timestamp'::regtype THEN 'sys."binary"(8)'
         ELSE format_type(a.atttypid, a.atttypmod)
             || CASE WHEN a.attcollation <> 0 AND a.attcollation <> t.typcollation
                 THEN (SELECT format(' COLLATE %I.%I', n.nspname, c.collname) FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
@@ -191,9 +191,9 @@ BEGIN
         left(instance, 40) || '_CT_clustered_idx', instance || '_CT');
     INSERT INTO standin.index (indexid, clustered) SELECT indexrelid, true FROM pg_index WHERE indrelid = change;
     INSERT INTO standin.object (relid, kind, created) VALUES (change, 'U', clock_timestamp()) ON CONFLICT DO NOTHING;
-    INSERT INTO standin.column (relid, attnum, ms_type, max_length, prec, scale, nullable, collation)
+    INSERT INTO standin.column (relid, attnum, ms_type, max_length, prec, scale, nullable, "collation")
     SELECT change, b.attnum, CASE WHEN k.ms_type IN ('timestamp', 'rowversion') THEN 'binary' ELSE k.ms_type END, k.max_length, k.prec, k.scale,
-        true, k.collation
+        true, k."collation"
     FROM standin.column k JOIN pg_attribute a ON a.attrelid = k.relid AND a.attnum = k.attnum
         JOIN pg_attribute b ON b.attrelid = change AND b.attname = a.attname
     WHERE k.relid = source AND k.attnum = ANY (attnums) ON CONFLICT DO NOTHING;

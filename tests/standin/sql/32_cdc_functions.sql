@@ -10,7 +10,7 @@ DECLARE
 BEGIN
     IF standin.database_property('is_cdc_enabled') = '1' THEN
         SELECT t.start_lsn::bytea INTO found FROM cdc.change_tables t
-        WHERE lower(t.capture_instance::pg_catalog.text) = lower(fn_cdc_get_min_lsn.capture_instance)
+        WHERE lower(t.capture_instance::pg_catalog.text COLLATE "C") = lower(fn_cdc_get_min_lsn.capture_instance)
           AND (t.role_name IS NULL OR sys.is_member(t.role_name::pg_catalog.text) = 1);
     END IF;
     RETURN coalesce(found, '\x00000000000000000000')::sys.binary;
@@ -77,8 +77,8 @@ CREATE OR REPLACE FUNCTION sys.fn_cdc_get_column_ordinal(capture_instance text, 
 #variable_conflict use_column
 BEGIN
     RETURN (SELECT c.column_ordinal FROM cdc.captured_columns c JOIN cdc.change_tables t ON t.object_id = c.object_id
-            WHERE lower(t.capture_instance::pg_catalog.text) = lower(fn_cdc_get_column_ordinal.capture_instance)
-              AND lower(c.column_name::pg_catalog.text) = lower(fn_cdc_get_column_ordinal.column_name));
+            WHERE lower(t.capture_instance::pg_catalog.text COLLATE "C") = lower(fn_cdc_get_column_ordinal.capture_instance)
+              AND lower(c.column_name::pg_catalog.text COLLATE "C") = lower(fn_cdc_get_column_ordinal.column_name));
 END $$;
 CREATE OR REPLACE FUNCTION sys.fn_cdc_is_bit_set(bit_position int, update_mask bytea) RETURNS sys.bit LANGUAGE sql IMMUTABLE AS $$
     SELECT (CASE WHEN bit_position < 1 OR bit_position > length(update_mask) * 8 THEN 0
@@ -167,7 +167,7 @@ BEGIN
     PERFORM standin.need_cdc_database(), standin.need_owner();
     PERFORM pg_advisory_xact_lock(21830, 1);
     SELECT t.object_id, t.object_id::oid::regclass AS change, t.start_lsn::bytea AS low INTO i FROM cdc.change_tables t
-    WHERE lower(t.capture_instance::pg_catalog.text) = lower(capture_instance);
+    WHERE lower(t.capture_instance::pg_catalog.text COLLATE "C") = lower(capture_instance);
     IF NOT FOUND THEN
         PERFORM standin.fail(22981, 'Object does not exist or access is denied.');
     ELSIF threshold <= 0 THEN
@@ -222,7 +222,7 @@ BEGIN
         changed := false;
         FOR a IN SELECT s.attnum, c.attname, standin.cdc_column_type(s.attrelid, s.attnum) AS new_type, format_type(c.atttypid, c.atttypmod) AS old_type
                 FROM cdc.captured_columns k JOIN pg_attribute s ON s.attrelid = cdc_apply_ddl.relid AND s.attnum = k.column_id
-                JOIN pg_attribute c ON c.attrelid = i.change_relid AND c.attname = k.column_name::pg_catalog.text
+                JOIN pg_attribute c ON c.attrelid = i.change_relid AND c.attname = k.column_name::pg_catalog.text COLLATE "C"
                 WHERE k.object_id = i.change_relid::int AND NOT s.attisdropped LOOP
             IF split_part(a.new_type, ' COLLATE', 1) <> a.old_type THEN
                 EXECUTE format('ALTER TABLE %s ALTER COLUMN %I TYPE %s', i.change_relid::regclass, a.attname, a.new_type);
@@ -231,8 +231,8 @@ BEGIN
                 WHERE k.object_id = i.change_relid::int AND k.column_id = a.attnum;
                 DELETE FROM standin.column k USING pg_attribute b
                 WHERE k.relid = i.change_relid AND b.attrelid = k.relid AND b.attnum = k.attnum AND b.attname = a.attname;
-                INSERT INTO standin.column (relid, attnum, ms_type, max_length, prec, scale, nullable, collation)
-                SELECT i.change_relid, b.attnum, k.ms_type, k.max_length, k.prec, k.scale, true, k.collation
+                INSERT INTO standin.column (relid, attnum, ms_type, max_length, prec, scale, nullable, "collation")
+                SELECT i.change_relid, b.attnum, k.ms_type, k.max_length, k.prec, k.scale, true, k."collation"
                 FROM standin.column k JOIN pg_attribute b ON b.attrelid = i.change_relid AND b.attname = a.attname
                 WHERE k.relid = cdc_apply_ddl.relid AND k.attnum = a.attnum;
                 changed := true;
@@ -251,7 +251,7 @@ CREATE OR REPLACE FUNCTION sys.sp_cdc_get_ddl_history(capture_instance text) RET
         h.ddl_command, h.ddl_lsn, h.ddl_time
     FROM cdc.ddl_history h JOIN cdc.change_tables t ON t.object_id = h.object_id JOIN pg_class c ON c.oid::int = t.source_object_id
         JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE lower(t.capture_instance::pg_catalog.text) = lower($1) ORDER BY h.ddl_lsn::bytea
+    WHERE lower(t.capture_instance::pg_catalog.text COLLATE "C") = lower($1) ORDER BY h.ddl_lsn::bytea
 $$;
 
 -- sys.dm_cdc_log_scan_sessions and sys.dm_cdc_errors (Transact-SQL): one row a scan, written by the capture job; the row
