@@ -335,13 +335,14 @@ def variant_text(t, text):
 
 
 def uuid_text(b):
-    h = (b[3::-1] + b[5:3:-1] + b[7:5:-1] + b[8:16]).hex()
+    """A GUID is stored with its bytes in the order SQL Server compares them: the last six first."""
+    h = (b[10:16] + b[8:10] + b[6:8] + b[4:6] + b[0:4]).hex()
     return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
 
 
 def uuid_bytes(text):
     b = bytes.fromhex(text.replace("-", ""))
-    return b[3::-1] + b[5:3:-1] + b[7:5:-1] + b[8:]
+    return b[12:16] + b[10:12] + b[8:10] + b[6:8] + b[0:6]
 
 
 def _time_ticks(data, scale):
@@ -391,7 +392,7 @@ def decode(t, data, w):
     if n == "datetimeoffset":
         offset = struct.unpack("<h", data[-2:])[0]
         ticks = int.from_bytes(data[-5:-2], "little") * DAY + _time_ticks(data[:-5], t.scale)
-        return f"{ticks}.{offset + 1000:04d}"
+        return f"{ticks:019d}.{offset + 1000:04d}"
     if n == "uniqueidentifier":
         return uuid_text(data)
     raise ValueError(n)
