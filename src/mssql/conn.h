@@ -57,7 +57,8 @@ struct ms_conn {
     _Atomic bool canceled;
 };
 
-/* Connects within connect_timeout_ms, pins the session, reads the pins back. ms_shim_start was called. */
+/* Connects within connect_timeout_ms, pins the session, reads the pins back. ms_shim_start was called. Until
+ * it returned, nobody may cancel; afterwards the struct must stay where it is. */
 MUST_CHECK bool ms_conn_open(struct ms_conn *self, const struct ms_conn_options *options, struct error *err);
 void ms_conn_close(struct ms_conn *self); /* closed or zeroed is fine */
 /* False once the link is lost or was given up. Asks the library, not the server. */

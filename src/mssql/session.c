@@ -24,7 +24,7 @@ static const char question[] =
     "CONVERT(int, SESSIONPROPERTY(N'NUMERIC_ROUNDABORT')), "
     "@@OPTIONS & 16384, @@OPTIONS & 1024, @@OPTIONS & 512, @@OPTIONS & 4, @@OPTIONS & 2, "
     "s.date_format, CONVERT(int, s.date_first), CONVERT(int, s.deadlock_priority), "
-    "CONVERT(int, s.transaction_isolation_level), CONVERT(int, s.row_count), @@LOCK_TIMEOUT, @@TEXTSIZE, "
+    "CONVERT(int, s.transaction_isolation_level), @@LOCK_TIMEOUT, @@TEXTSIZE, "
     "@@LANGUAGE, "
     "DB_NAME(), CONVERT(int, @@SPID), CONVERT(nvarchar(32), SERVERPROPERTY(N'ProductVersion')), "
     "CONVERT(int, SERVERPROPERTY(N'EngineEdition')) "
@@ -32,7 +32,7 @@ static const char question[] =
 
 static const struct {
     const char *name;
-    const char *value; /* NULL: depends on the options, or on nothing */
+    const char *value; /* NULL: depends on the options */
 } checks[] = {
     {"ANSI_NULLS", "1"},
     {"ANSI_PADDING", "1"},
@@ -50,13 +50,12 @@ static const struct {
     {"DATEFIRST", "7"},
     {"DEADLOCK_PRIORITY", "-5"},
     {"TRANSACTION ISOLATION LEVEL", "2"},
-    {"row_count", NULL},
     {"LOCK_TIMEOUT", NULL},
     {"TEXTSIZE", NULL},
     {"LANGUAGE", "us_english"},
 };
 
-enum { CHECKS = sizeof(checks) / sizeof(checks[0]), LOCK_TIMEOUT_CHECK = 17, TEXTSIZE_CHECK = 18 };
+enum { CHECKS = sizeof(checks) / sizeof(checks[0]), LOCK_TIMEOUT_CHECK = 16, TEXTSIZE_CHECK = 17 };
 
 static int lock_timeout_of(const struct ms_conn_options *o)
 {
