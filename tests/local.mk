@@ -10,12 +10,16 @@ CHECKS = \
 	tests/check_man_control.sh \
 	tests/check_man_config.sh \
 	tests/check_man_findings.sh \
+	tests/check_man_types.sh \
 	tests/check_shell.sh \
 	tests/check_unit.sh
 TESTS += $(CHECKS)
 check_PROGRAMS += tests/unit/config_describe
 tests_unit_config_describe_SOURCES = tests/unit/config_describe.c
 tests_unit_config_describe_LDADD = $(FUZZ_LDADD)
+check_PROGRAMS += tests/unit/type_describe
+tests_unit_type_describe_SOURCES = tests/unit/type_describe.c
+tests_unit_type_describe_LDADD = $(FUZZ_LDADD)
 AM_TESTS_ENVIRONMENT = CC='$(CC)'; CHECK_CPPFLAGS='$(LIBPQ_CFLAGS) $(LIBEVENT_CFLAGS) $(CJSON_CFLAGS) $(HIREDIS_CFLAGS) $(SYSTEMD_CFLAGS) $(FREETDS_CFLAGS)'; \
 	export CC CHECK_CPPFLAGS;
 EXTRA_DIST += $(CHECKS) \

@@ -68,24 +68,24 @@
     {                                                                                                        \
         MS_CONVERT_DATE, MS_OID_DATE, MS_MODIFIER_NONE, MS_CHECKED, "a time other than midnight is refused"  \
     }
-#define CLR_CARRIERS(note)                                                                                   \
+#define CLR_CARRIERS(fit, note)                                                                              \
     {                                                                                                        \
-        {MS_CONVERT_TEXT, MS_OID_TEXT, MS_MODIFIER_NONE, MS_LOSSY, note},                                    \
+        {MS_CONVERT_TEXT, MS_OID_TEXT, MS_MODIFIER_NONE, fit, note},                                         \
             {MS_CONVERT_BYTES, MS_OID_BYTEA, MS_MODIFIER_NONE, MS_EXACT, NULL},                              \
     }
 
 static const char whole[] = "a value with a fraction or out of range is refused";
-static const char no_place[] = "NUL characters and lone surrogates, by the column's policy";
-static const char json_text[] = "as text; what is no JSON PostgreSQL refuses";
+static const char no_place[] = "exactly, but for NUL characters and lone surrogates";
+static const char json_text[] = "as text; what is no JSON is refused by PostgreSQL";
 static const char jsonb_text[] =
-    "blanks, the order of keys and double keys; what is no JSON PostgreSQL refuses";
-static const char xml_text[] = "as text; what is no XML PostgreSQL refuses";
+    "blanks, the order of keys and double keys are lost; what is no JSON is refused by PostgreSQL";
+static const char xml_text[] = "as text; what is no XML is refused by PostgreSQL";
 static const char by_zone[] = "read as local time of the column's time zone (UTC if none is set): times in "
                               "the hour that a clock change "
                               "skips come back moved";
 static const char seventh[] = "the seventh fractional digit is cut off";
-static const char thirds[] = "nothing forth; back, a value is rounded to the nearest 1/300 s";
-static const char minutes[] = "nothing forth; back, a value is rounded to the nearest minute";
+static const char thirds[] = "exactly; back, a value is rounded to the nearest 1/300 s";
+static const char minutes[] = "exactly; back, a value is rounded to the nearest minute";
 static const char bad_text[] = "NUL and lone surrogates: refuse (default), strip or replace, per column";
 static const char code_page[] =
     "NUL and bytes that are no character of the code page: refuse (default), strip or replace, "
@@ -98,8 +98,10 @@ static const char blanks[] =
 static const char large_cdc[] = "in an update's old row only if it changed; unchanged it is not provided";
 static const char text_cdc[] =
     "change tables have NULL for it in deletes and old rows: it is read from the table again, by key";
-static const char wkt[] = "beyond the text's digits coordinates may be rounded by the server";
-static const char path[] = "back, a text that is no path is refused";
+static const char rounded[] = "as text, what the server rounds of coordinates";
+static const char wkt[] =
+    "as SRID=n; and well-known text with Z and M; coordinates may be rounded by the server as it writes them";
+static const char path[] = "as its path, which is exact; back, a text that is no path is refused";
 static const char clr_policy[] =
     "read by the server's own method; a value it can't parse on the way back is refused";
 static const char clr_cdc[] = "a change of the table's definition while changes wait stops the capture job "
@@ -268,7 +270,7 @@ static const struct ms_type types[MS_TYPE_COUNT] = {
      true,
      NULL,
      {{MS_CONVERT_TIMESTAMPTZ, MS_OID_TIMESTAMPTZ, MS_MODIFIER_SECONDS, MS_LOSSY,
-       "the offset, and the seventh fractional digit"}}},
+       "the offset is lost (the instant stays), and the seventh fractional digit is cut off"}}},
     {MS_CHAR, "char", 175, true, "1 to 8000 bytes in the collation's code page, or UTF-8", NULL, blanks, true,
      NULL, CHAR_CARRIERS},
     {MS_VARCHAR, "varchar", 167, true, "1 to 8000 bytes in the collation's code page, or UTF-8; max: 2 GB",
@@ -312,8 +314,8 @@ static const struct ms_type types[MS_TYPE_COUNT] = {
      false,
      "2 GB, documents and fragments",
      NULL,
-     "PostgreSQL must be built with libxml and refuses what is not well-formed to it. A declaration "
-     "(<?xml ... ?>) is left out on both ways",
+     "PostgreSQL must be built with libxml and refuses what is not well-formed to it. An XML "
+     "declaration is left out on both ways",
      true,
      large_cdc,
      {{MS_CONVERT_TEXT, MS_OID_XML, MS_MODIFIER_NONE, MS_CHECKED, xml_text},
@@ -324,16 +326,18 @@ static const struct ms_type types[MS_TYPE_COUNT] = {
      false,
      "up to 8000 bytes of any type without max",
      "the base type",
-     "comes back as nvarchar whatever it was: the way back is refused unless waived",
+     "comes back as nvarchar, whatever it was",
      true,
      NULL,
      {{MS_CONVERT_TEXT, MS_OID_TEXT, MS_MODIFIER_NONE, MS_LOSSY,
-       "the base type; dates as in ISO 8601, floating point with 17 digits, money with 4, binary as 0x and "
+       "the base type is lost; floating point is written with 17 digits, money with 4, binary as 0x and "
        "digits"}}},
     {MS_HIERARCHYID, "hierarchyid", 240, false, "up to 892 bytes", NULL, clr_policy, true, clr_cdc,
-     CLR_CARRIERS(path)},
-    {MS_GEOMETRY, "geometry", 240, false, "2 GB", wkt, clr_policy, true, clr_cdc, CLR_CARRIERS(wkt)},
-    {MS_GEOGRAPHY, "geography", 240, false, "2 GB", wkt, clr_policy, true, clr_cdc, CLR_CARRIERS(wkt)},
+     CLR_CARRIERS(MS_CHECKED, path)},
+    {MS_GEOMETRY, "geometry", 240, false, "2 GB", rounded, clr_policy, true, clr_cdc,
+     CLR_CARRIERS(MS_LOSSY, wkt)},
+    {MS_GEOGRAPHY, "geography", 240, false, "2 GB", rounded, clr_policy, true, clr_cdc,
+     CLR_CARRIERS(MS_LOSSY, wkt)},
 };
 
 const struct ms_type *ms_type_at(enum ms_type_id id)

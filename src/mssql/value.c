@@ -59,9 +59,12 @@ static bool fits_width(int64_t v, unsigned width)
 
 static void put_int(struct buffer *out, int64_t v, unsigned width)
 {
-    char *at = buffer_extend(out, width);
-    uint64_t big = htobe64((uint64_t)v);
-    memcpy(at, (const char *)&big + 8 - width, width);
+    if (width == 4)
+        buffer_put_u32(out, (uint32_t)v);
+    else if (width == 8)
+        buffer_put_u64(out, (uint64_t)v);
+    else
+        buffer_put_u16(out, (uint16_t)v);
 }
 
 static MS_DECODE(decode_bool)

@@ -31,7 +31,8 @@ static size_t clean_length(const char *text, size_t length)
         }
         if (i == length)
             break;
-        size_t n = text[i] == '\0' ? 0 : utf8_length(text + i, length - i);
+        unsigned char c = (unsigned char)text[i];
+        size_t n = c == 0 ? 0 : c < 0x80 ? 1 : utf8_length(text + i, length - i);
         if (n == 0)
             return i;
         i += n;
