@@ -32,9 +32,10 @@ struct ms_conn_options {
     int connect_timeout_ms;
     int query_timeout_ms; /* longest wait for the server's next bytes; 0: none. Seconds, rounded up */
     int lock_timeout_ms;  /* LOCK_TIMEOUT; 0: 10 s; -1: waits for ever */
-    int64_t value_limit;  /* bytes of a value that must still come whole; 0: the largest there is */
-    bool bulk;            /* bcp is allowed on this connection */
-    bool read_only;       /* ApplicationIntent=ReadOnly */
+    int64_t value_limit; /* UTF-8 bytes of a value that must still come whole; 0: the largest there is. Longer
+                            ones are cut without a word: compare with DATALENGTH */
+    bool bulk;           /* bcp is allowed on this connection */
+    bool read_only;      /* ApplicationIntent=ReadOnly */
 };
 
 struct ms_conn {

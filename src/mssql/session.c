@@ -62,12 +62,13 @@ static int lock_timeout_of(const struct ms_conn_options *o)
     return o->lock_timeout_ms == 0 ? 10000 : o->lock_timeout_ms < 0 ? -1 : o->lock_timeout_ms;
 }
 
-/* TEXTSIZE counts the server's bytes: UTF-16 takes two where UTF-8 takes one, so twice the limit and one more
- * cuts nothing that is allowed. */
+/* TEXTSIZE counts the server's bytes: UTF-16 takes two where UTF-8 takes one, so twice the limit and one
+ * character more cuts nothing that is allowed. Even, so that no character is cut into halves. What is longer
+ * comes cut without a word: whoever selects max columns asks for DATALENGTH beside them. */
 static int text_size_of(const struct ms_conn_options *o)
 {
     const int64_t most = 2147483647;
-    int64_t size = o->value_limit > 0 && o->value_limit < most / 2 ? 2 * o->value_limit + 1 : most;
+    int64_t size = o->value_limit > 0 && o->value_limit < most / 2 - 1 ? 2 * o->value_limit + 2 : most;
     return (int)size;
 }
 
