@@ -32,6 +32,7 @@ enum {
     QUIET_MS = 200,     /* silent for so long: idle lanes' rows are moved up once */
     ADVANCE_MS = 10000, /* … and at least so often while only other databases write */
     ADVANCE_BYTES = 16 << 20,
+    AWAITED_MS = 1000, /* a source that shuts down asks again and again */
     MEET_MS = 200,
     TICK_MS = 500,
     STALL_MS = 60000,
@@ -80,6 +81,7 @@ struct stream {
     int64_t last_advance_ms;
     int64_t last_look_ms;
     int64_t next_ms;
+    int64_t awaited_until_ms; /* the source waits for its position to be confirmed */
     struct stall stall;
 };
 
@@ -293,7 +295,8 @@ static void maybe_advance(struct stream *self, int64_t now)
     bool far = position_distance(self->confirmed, self->routed, &behind) && behind >= ADVANCE_BYTES &&
                now - self->last_advance_ms >= QUIET_MS;
     pthread_mutex_lock(&self->mutex);
-    bool hurry = self->hurry && position_compare(self->confirmed, self->routed) < 0;
+    bool asked = self->hurry || now < self->awaited_until_ms;
+    bool hurry = asked && position_compare(self->confirmed, self->routed) < 0;
     pthread_mutex_unlock(&self->mutex);
     bool hurry_due = hurry && now - self->last_advance_ms >= QUIET_MS / 4;
     if (quiet || due || far || hurry_due)
@@ -330,6 +333,8 @@ static bool handle(struct stream *self, const struct source_event *e, struct err
         self->last_event_ms = clock_ms();
     switch (e->kind) {
     case SOURCE_NOTHING:
+        if (e->awaited)
+            self->awaited_until_ms = clock_ms() + AWAITED_MS;
         if (e->position.kind != POSITION_NONE && position_compare(self->routed, e->position) < 0) {
             assert(!self->in_transaction);
             set_routed(self, e->position);

@@ -26,6 +26,7 @@ struct source_event {
     char text[800]; /* DRIFT: what differs, and the ALTER TABLE that would mend it */
     /* NOTHING: everything up to here has been handed out and no transaction is open; else POSITION_NONE */
     struct position position;
+    bool awaited; /* NOTHING: the source wants to hear that position confirmed soon: it shuts down */
 };
 
 struct source;

@@ -398,6 +398,7 @@ static void emit_nothing(struct logical_source *self, struct source_event *out)
         self->end = keepalive;
     set_received(self, self->end);
     out->position = position_lsn(self->end);
+    out->awaited = walsender_reply_asked(self->walsender);
 }
 
 static bool take_message(struct logical_source *self, struct slice body, struct error *err)

@@ -65,6 +65,7 @@ struct walsender {
     int64_t idle_told_ms;
     bool status_wanted; /* the server asked for it */
     bool flush_pending; /* libpq holds bytes the socket did not take */
+    bool reply_asked;   /* … since walsender_reply_asked */
     bool idle_untold;   /* a keepalive came since the last WALSENDER_IDLE */
     unsigned until_timer;
     unsigned window_messages; /* since window_us, for the rate */
@@ -356,6 +357,7 @@ static bool take_message(struct walsender *self, int length, struct slice *body,
     if (e.end > self->keepalive)
         self->keepalive = e.end;
     self->status_wanted = self->status_wanted || e.reply;
+    self->reply_asked = self->reply_asked || e.reply;
     self->idle_untold = true;
     return false;
 }
@@ -487,4 +489,11 @@ uint64_t walsender_server_end(const struct walsender *self)
 uint64_t walsender_keepalive(const struct walsender *self)
 {
     return self->keepalive;
+}
+
+bool walsender_reply_asked(struct walsender *self)
+{
+    bool asked = self->reply_asked;
+    self->reply_asked = false;
+    return asked;
 }

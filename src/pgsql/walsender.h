@@ -51,6 +51,9 @@ void walsender_cancel(struct walsender *self);
 
 /* End of WAL as the server last told. */
 uint64_t walsender_server_end(const struct walsender *self);
+/* Has the server asked for a reply since this was asked last? It does when it shuts down: it waits until what
+ * it has sent is confirmed. By the reading thread. */
+bool walsender_reply_asked(struct walsender *self);
 /* The server has read its WAL up to here and sent what there was for us. */
 uint64_t walsender_keepalive(const struct walsender *self);
 

@@ -8,6 +8,7 @@ import socket
 import time
 
 from lib.load import FILL, SCHEMA, Load
+from lib.postgres import lsn_number
 from lib.process import wait_for
 
 
@@ -217,6 +218,33 @@ def test_both_servers_crash(make_server, make_pipeline, redis_server):
             server.start()
         load.stop()
     r.wait_ready(60)
+    p.wait_equal(r)
+
+
+def test_fast_shutdown_of_the_source(make_server, make_pipeline, target_server, redis_server):
+    """A source that is shut down while idle waits until what it has sent is confirmed: that comes at once, and the row in
+    the target is there first"""
+    server = make_server("fast")
+    p = make_pipeline(server, target_server, redis_server)
+    p.both("CREATE TABLE t (id int PRIMARY KEY)")
+    p.prepare()
+    r = p.start(ready=True)
+    server.execute("CREATE TABLE other (i int)")
+    p.legacy.execute("INSERT INTO t VALUES (1)")
+    p.wait_applied(r)
+    for i in range(3):
+        # WAL of another database, which nothing but the ten-second round would confirm
+        time.sleep(1)
+        server.execute("INSERT INTO other VALUES (1)")
+        begin = time.monotonic()
+        server.stop()
+        took = time.monotonic() - begin
+        row = p.positions()[0]
+        server.start()
+        assert took < 3, f"shutdown {i} took {took:.1f} s"
+        assert lsn_number(p.confirmed()) <= lsn_number(row), "confirmed what the row does not hold"
+        r.wait_ready()
+    p.legacy.execute("INSERT INTO t VALUES (2)")
     p.wait_equal(r)
 
 
