@@ -106,6 +106,11 @@ tests_unit_ms_shim_test_SOURCES = tests/unit/ms_shim_test.c
 tests_unit_ms_shim_test_LDADD = $(UNIT_LDADD)
 tests_unit_ms_conn_test_SOURCES = tests/unit/ms_conn_test.c tests/unit/ms_live.c tests/unit/ms_live.h
 tests_unit_ms_conn_test_LDADD = $(UNIT_LDADD)
+MSSQL_TESTS += tests/unit/ms_cdc_test tests/unit/ms_read_live_test
+tests_unit_ms_cdc_test_SOURCES = tests/unit/ms_cdc_test.c
+tests_unit_ms_cdc_test_LDADD = $(UNIT_LDADD)
+tests_unit_ms_read_live_test_SOURCES = tests/unit/ms_read_live_test.c tests/unit/ms_live.c tests/unit/ms_live.h
+tests_unit_ms_read_live_test_LDADD = $(UNIT_LDADD)
 if HAVE_FREETDS
 UNIT_TESTS += $(MSSQL_TESTS)
 endif
