@@ -915,7 +915,7 @@ struct history {
 };
 
 /* True if it is a change that the source could have made. */
-static bool on_the_model(struct history *h, const char *fmt, ...)
+static PRINTF_LIKE(2, 3) bool on_the_model(struct history *h, const char *fmt, ...)
 {
     char sql[300];
     va_list ap;
