@@ -94,6 +94,40 @@ static uint32_t unit_at(const unsigned char *p)
     return (uint32_t)p[0] | (uint32_t)p[1] << 8;
 }
 
+/* Units 1 to 0x7F in front, four at a time, as bytes to `at`. How many. */
+static size_t narrow_ascii(const unsigned char *p, size_t units, char *at)
+{
+    size_t i = 0;
+    for (; units - i >= 4; i += 4) {
+        uint64_t w;
+        memcpy(&w, p + 2 * i, 8);
+        w = le64toh(w);
+        if ((w | (w - UINT64_C(0x0001000100010001))) & UINT64_C(0xFF80FF80FF80FF80))
+            break;
+        w = (w | w >> 8) & UINT64_C(0x0000FFFF0000FFFF);
+        uint32_t four = htole32((uint32_t)(w | w >> 16));
+        memcpy(at + i, &four, 4);
+    }
+    return i;
+}
+
+/* Characters 0 to 0x7F in front, four at a time, as units to `at`. How many. */
+static size_t widen_ascii(const unsigned char *p, size_t length, unsigned char *at)
+{
+    size_t i = 0;
+    for (; length - i >= 4; i += 4) {
+        uint32_t four;
+        memcpy(&four, p + i, 4);
+        four = le32toh(four);
+        if (four & 0x80808080)
+            break;
+        uint64_t w = (four | (uint64_t)four << 16) & UINT64_C(0x0000FFFF0000FFFF);
+        w = htole64((w | w << 8) & UINT64_C(0x00FF00FF00FF00FF));
+        memcpy(at + 2 * i, &w, 8);
+    }
+    return i;
+}
+
 /* One unit becomes at most three bytes, a pair four. */
 static bool put_utf16(const struct ms_codec *self, const struct ms_datum *datum, struct buffer *out,
                       struct error *err)
@@ -106,6 +140,11 @@ static bool put_utf16(const struct ms_codec *self, const struct ms_datum *datum,
     char *start = buffer_extend(out, 3 * units);
     char *at = start;
     for (size_t i = 0; i < units; i++) {
+        size_t ascii = narrow_ascii(p + 2 * i, units - i, at);
+        at += ascii;
+        i += ascii;
+        if (i == units)
+            break;
         uint32_t c = unit_at(p + 2 * i);
         uint32_t next = i + 1 < units ? unit_at(p + 2 * i + 2) : 0;
         bool surrogate = c >= 0xD800 && c < 0xE000;
@@ -214,6 +253,11 @@ bool ms_value_utf16(struct slice text, struct buffer *out)
     unsigned char *at = (unsigned char *)buffer_extend(out, 2 * text.length);
     unsigned char *start = at;
     for (size_t i = 0; i < text.length;) {
+        size_t ascii = widen_ascii(p + i, text.length - i, at);
+        at += 2 * ascii;
+        i += ascii;
+        if (i == text.length)
+            break;
         uint32_t c = p[i];
         size_t n = c < 0x80 ? 1 : utf8_length(text.data + i, text.length - i);
         if (n == 0) {

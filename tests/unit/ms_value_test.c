@@ -223,6 +223,32 @@ static void test_nul_and_lone_surrogates_by_policy(void **state)
     assert_string_equal(decoded(&codec, RAW("")), "");
 }
 
+/* Both readers take several characters at a time: a NUL is seen at every place of every length. */
+static void test_a_nul_at_any_place(void **state)
+{
+    (void)state;
+    struct ms_column_type c = column(MS_NVARCHAR, 80, 0, 0);
+    struct ms_codec codec = codec_for(&c, MS_OID_VARCHAR, NULL);
+    for (size_t n = 1; n <= 20; n++) {
+        for (size_t at = 0; at <= n; at++) {
+            char text[20], units[40] = {0}, expected[50];
+            memset(text, 'x', n);
+            if (at < n)
+                text[at] = '\0';
+            for (size_t i = 0; i < n; i++)
+                units[2 * i] = text[i];
+            snprintf(expected, sizeof(expected), "a NUL character at character or byte %zu,", at + 1);
+            if (at < n) {
+                assert_non_null(strstr(decoded(&codec, utf8(text, n)), expected));
+                assert_non_null(strstr(decoded(&codec, raw(units, 2 * n)), expected));
+            } else {
+                assert_int_equal(strspn(decoded(&codec, utf8(text, n)), "78"), 2 * n);
+                assert_int_equal(strspn(decoded(&codec, raw(units, 2 * n)), "78"), 2 * n);
+            }
+        }
+    }
+}
+
 static void test_blanks_of_char(void **state)
 {
     (void)state;
@@ -484,6 +510,7 @@ int main(void)
         cmocka_unit_test(test_there_and_back),
         cmocka_unit_test(test_numeric_bytes),
         cmocka_unit_test(test_nul_and_lone_surrogates_by_policy),
+        cmocka_unit_test(test_a_nul_at_any_place),
         cmocka_unit_test(test_blanks_of_char),
         cmocka_unit_test(test_xml_declaration_is_left_out),
         cmocka_unit_test(test_copy_field),
