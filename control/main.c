@@ -9,6 +9,7 @@
 
 #include "config.h"
 #include "control/command.h"
+#include "legacy/legacy.h"
 
 static const struct command commands[] = {
     {"check",
@@ -205,7 +206,7 @@ static int run_command(const struct command *command, struct context *context)
     struct config *config = NULL;
     struct error err = {0};
     int status;
-    if (config_read(context->options.config_path, &config, &problems, &err)) {
+    if (config_read(context->options.config_path, &config, &problems, &err) && legacy_start(config, &err)) {
         context->config = config;
         status = command->run(context);
     } else if (problems.length) {

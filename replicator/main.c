@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "config.h"
-#include "model/config.h"
+#include "legacy/legacy.h"
 #include "replicator/report.h"
 #include "replicator/service.h"
 
@@ -121,7 +121,12 @@ int main(int argc, char **argv)
     if (!args.check_config) {
         struct log *log = log_new(config->log_format, config->log_level, config->pipeline);
         struct service_options o = {.config = config, .log = log, .until_caught_up = args.until_caught_up};
-        status = service_run(&o);
+        if (legacy_start(config, &err)) {
+            status = service_run(&o);
+        } else {
+            log_error(log, "%s", err.text);
+            status = error_exit_status(err.kind);
+        }
         log_free(log);
     }
     config_free(config);

@@ -31,6 +31,7 @@ struct slice_of_keys {
 
 struct reread {
     struct legacy *legacy;
+    const struct legacy_notes *notes;
     struct pg_conn *target;
     const char *pipeline;
     char epoch[24];
@@ -106,8 +107,8 @@ static char *row_column(const struct slice_of_keys *s, const struct table *t, ui
 
 static bool read_rows(struct reread *r, struct slice_of_keys *s, struct error *err)
 {
-    if (!r->legacy->session->fetch(r->legacy, r->table, (char *const *const *)s->keys, (size_t)s->count,
-                                   &s->rows, err))
+    if (!r->legacy->session->fetch(r->legacy, r->notes, r->table, (char *const *const *)s->keys,
+                                   (size_t)s->count, &s->rows, err))
         return false;
     for (size_t row = 0; row < s->rows.count; row++) {
         assert(s->rows.key[row] < (size_t)s->count);
@@ -295,7 +296,8 @@ bool reread_run(struct legacy *legacy, const struct legacy_notes *notes, const s
                 char **refusals, uint64_t *count, struct position *past, struct error *err)
 {
     struct pg_conn *target = notes->target;
-    struct reread r = {.legacy = legacy, .target = target, .pipeline = notes->config->pipeline};
+    struct reread r = {
+        .legacy = legacy, .notes = notes, .target = target, .pipeline = notes->config->pipeline};
     const char *params[] = {r.pipeline};
     snprintf(r.epoch, sizeof(r.epoch), "%" PRId64, notes->epoch);
     *count = 0;

@@ -127,6 +127,7 @@ static void look_at_source(struct steward *self, int64_t now)
             return;
         }
     }
+    self->retained.at = stats_position_get(&stats->confirmed);
     bool ok = self->legacy->ops->retained(self->legacy, &self->retained, &err);
     stats->source_ok = ok;
     if (ok) {

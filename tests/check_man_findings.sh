@@ -4,7 +4,7 @@
 set -eu
 srcdir=${srcdir:-.}
 cd "$srcdir"
-code=$(cat control/check*.c src/pgsql/pair*.c | tr '\n' ' ' |
+code=$(cat control/check*.c src/pgsql/pair*.c src/legacy/*.c | tr '\n' ' ' |
     grep -oE '(check_say|pair_say|pairing_add|judge)\([^;]*' | grep -oE '"[a-z_]+"' | tr -d '"' |
     grep -vxE 'legacy|target|refuses|rounds|name|none|quarantine|there|values' | sort -u)
 man=$(sed -n '/^\.Ss Findings of check/,/^\.Ss /p' man/crossfade.1 | sed -n 's/^\.It Cm //p' | tr -d ',' | tr ' ' '\n' |

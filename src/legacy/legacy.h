@@ -40,6 +40,7 @@ struct legacy_notes {
 
 /* What the source keeps for us. `before` keeps what the next call needs; zeroed the first time. */
 struct legacy_retained {
+    struct position at;     /* in: what we have confirmed; POSITION_NONE: nothing yet */
     struct position end;    /* where the source ends now */
     int64_t end_bytes;      /* that position as a byte count, for lag figures; -1: the source has none */
     int64_t bytes;          /* how much history is kept for us; -1 unknown */
@@ -112,9 +113,10 @@ struct legacy_session_ops {
     bool (*settled)(struct legacy *self, legacy_all_seen *all_seen, void *context, bool *settled,
                     struct error *err);
     /* The rows under these keys as committed now: keys[i] are table->key_count texts, in the key's order, as
-     * the stream's values read as text. A key without a row is left out. Closed with legacy_rows_free. */
-    bool (*fetch)(struct legacy *self, const struct table *table, char *const *const *keys, size_t count,
-                  struct legacy_rows *out, struct error *err);
+     * the stream's values read as text. A key without a row is left out. The target has no transaction open;
+     * the engine may use one. Closed with legacy_rows_free. */
+    bool (*fetch)(struct legacy *self, const struct legacy_notes *notes, const struct table *table,
+                  char *const *const *keys, size_t count, struct legacy_rows *out, struct error *err);
 };
 
 struct legacy {
@@ -168,6 +170,9 @@ struct legacy_copy {
 };
 
 /* --- */
+
+/* What the engine's library needs done once a process, before any thread and any other call. */
+MUST_CHECK bool legacy_start(const struct config *config, struct error *err);
 
 MUST_CHECK bool legacy_open(const struct legacy_options *options, struct legacy **out, struct error *err);
 void legacy_close(struct legacy *self); /* NULL is fine */

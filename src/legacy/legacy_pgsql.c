@@ -213,9 +213,10 @@ static bool settled(struct legacy *base, legacy_all_seen *all_seen, void *contex
     return true;
 }
 
-static bool fetch(struct legacy *base, const struct table *table, char *const *const *keys, size_t count,
-                  struct legacy_rows *out, struct error *err)
+static bool fetch(struct legacy *base, const struct legacy_notes *notes, const struct table *table,
+                  char *const *const *keys, size_t count, struct legacy_rows *out, struct error *err)
 {
+    (void)notes;
     return pgsql_fetch(&cast(base)->conn, table, keys, count, out, err);
 }
 

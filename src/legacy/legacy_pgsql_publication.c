@@ -15,7 +15,6 @@
 #include "legacy/legacy_pgsql.h"
 #include "pgsql/publication.h"
 #include "pgsql/sql.h"
-#include "state/store.h"
 
 enum { WAIT_OUT_MS = 250 };
 
@@ -49,32 +48,12 @@ static PGresult *published(const struct pgsql_work *self, const char *publicatio
     return r;
 }
 
-/* A table that was streamed, or is being copied, and is not in its publication: what was written to it
- * meanwhile never comes, and nobody can say what that was. Stored before it is put back. */
+/* Stored before it is put back. */
 static bool note_hole(const struct pgsql_work *self, const struct table *t, struct error *err)
 {
-    static const char sql[] =
-        "SELECT crossfade.state_put($1, $2, object, 'needs_recopy', 'true'),"
-        "       crossfade.state_put($1, $2, object, 'state', jsonb_build_object('state', 'stopped', 'reason',"
-        "         'it was not in its publication for a while: changes are missing - crossfade recopy --table "
-        "'"
-        "         || $3::text))"
-        "  FROM crossfade.state WHERE pipeline = $1 AND object = 'table:' || $3::text AND key = 'state'"
-        "   AND (value ->> 'state' <> 'init' OR EXISTS (SELECT FROM crossfade.chunk c"
-        "        WHERE c.pipeline = $1 AND c.table_name = $3))";
-    char epoch[24];
-    snprintf(epoch, sizeof(epoch), "%lld", (long long)self->epoch);
-    const char *params[] = {self->config->pipeline, epoch, t->from};
-    PGresult *r = pg_query(self->target, sql, 3, params, err);
-    if (!r)
-        return false;
-    struct log_fields fields = {.table = t->from};
-    if (PQntuples(r) > 0)
-        log_write(self->log, LOG_LEVEL_ERROR, &fields,
-                  "it is not in its publication any more: changes are missing - crossfade recopy --table %s",
-                  t->from);
-    PQclear(r);
-    return true;
+    struct legacy_notes notes = {
+        .config = self->config, .log = self->log, .target = self->target, .epoch = self->epoch};
+    return legacy_note_hole(&notes, t, "it was not in its publication for a while", err);
 }
 
 /* The tables of `tables` that belong to that publication and are not in it, as SQL names; *count how many. */

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * What a stream from SQL Server stands on: captured tables, a marker table that is captured too, and the
+ * fingerprint (rule 5), whose start is the first marker's commit LSN. It is stored after the marker was
+ * captured and before any row is copied: transactions before the marker are seen by every later read, those
+ * after it come in the stream. A crash before it is stored leaves nothing but a marker row.
+ *
+ * The fingerprint also names the change table each table was read from last. Where that is gone, capture was
+ * switched off and on (hazard 13): the table's history has a hole and the table is copied anew. A second,
+ * newer instance beside it is a hand-over.
+ */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "legacy/legacy_mssql.h"
+#include "mssql/history.h"
+#include "mssql/marker.h"
+#include "mssql/sql.h"
+#include "pgsql/pair_names.h"
+#include "state/store.h"
+
+enum { CAPTURED_MS = 300000 }; /* how long a marker may take to be captured */
+
+static const char stream_name[] = "forward";
+
+/* --- findings --- */
+
+static enum capture_kind capture_of(const struct config *config, const struct table *t)
+{
+    for (int i = 0; i < config->table_count; i++) {
+        if (pair_name_means(config->tables[i].from, t->from_schema, t->from_name))
+            return config->tables[i].capture;
+    }
+    return config->legacy_capture;
+}
+
+static void enable_sql(const struct table *t, struct buffer *sql)
+{
+    buffer_puts(sql, "EXEC sys.sp_cdc_enable_table @source_schema = ");
+    ms_sql_literal(sql, t->from_schema);
+    buffer_puts(sql, ", @source_name = ");
+    ms_sql_literal(sql, t->from_name);
+    buffer_puts(sql, ", @role_name = NULL, @supports_net_changes = 0;");
+}
+
+static bool has_large(const struct ms_catalog_table *from)
+{
+    for (uint16_t i = 0; i < from->column_count; i++) {
+        if (from->columns[i].type.type && ms_type_is_large(&from->columns[i].type))
+            return true;
+    }
+    return false;
+}
+
+static void judge_capture(const struct table *t, const struct ms_catalog_table *from, struct pairing *out)
+{
+    struct buffer sql = {0};
+    enable_sql(t, &sql);
+    if (from->capture_count == 0)
+        pairing_add(out, PAIR_FAIL, "not_captured", t->from, buffer_text(&sql),
+                    "change data capture is not on for it - its changes would not come");
+    for (uint16_t i = 0; i < from->capture_count; i++) {
+        if (from->captures[i].denied)
+            pairing_add(out, PAIR_FAIL, "capture_denied", t->from, NULL,
+                        "its change table can't be read - the login has to be db_owner, or a member of the "
+                        "capture instance's role");
+        if (from->captures[i].partition_switch && i + 1 == from->capture_count)
+            pairing_add(out, PAIR_WARN, "partition_switch", t->from, NULL,
+                        "partitions may be switched in and out of it, and capture never shows those rows - "
+                        "don't while it is moved");
+    }
+    if (t->key_count == 0 && has_large(from))
+        pairing_add(out, PAIR_FAIL, "no_key_large", t->from, NULL,
+                    "no key, and columns that change tables don't bring whole - its changes can't be told "
+                    "apart: give it a unique index, or leave it out of `tables`");
+    buffer_free(&sql);
+}
+
+void mssql_capture_findings(const struct config *config, const struct ms_catalog *catalog,
+                            struct pairing *pairing)
+{
+    if (!catalog->database.cdc)
+        pairing_add(pairing, PAIR_FAIL, "cdc_disabled", catalog->database.name, "EXEC sys.sp_cdc_enable_db;",
+                    "change data capture is not on for the database");
+    for (uint32_t i = 0; i < pairing->tables.count; i++) {
+        const struct table *t = pairing->tables.tables[i];
+        const struct ms_catalog_table *from = ms_catalog_by_id(catalog, (int32_t)t->source_oid);
+        if (capture_of(config, t) != CAPTURE_CDC)
+            pairing_add(pairing, PAIR_FAIL, "capture_unavailable", t->from, NULL,
+                        "its capture is not available in this version - allowed: cdc");
+        else if (catalog->database.cdc && from)
+            judge_capture(t, from, pairing);
+    }
+}
+
+/* --- the fingerprint --- */
+
+struct print {
+    struct history history;
+    cJSON *json; /* as stored */
+};
+
+static void add_facts(cJSON *json, const struct history *h)
+{
+    cJSON_AddStringToObject(json, "database", h->database);
+    cJSON_AddStringToObject(json, "database_guid", h->database_guid);
+    cJSON_AddStringToObject(json, "recovery_fork", h->recovery_fork);
+    cJSON_AddStringToObject(json, "restored", h->restored);
+    cJSON_AddStringToObject(json, "created", h->created);
+}
+
+static void take(const cJSON *json, const char *name, char *out, size_t size)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, name));
+    snprintf(out, size, "%s", text ? text : "");
+}
+
+/* *found false: none is stored. */
+static bool read_print(const struct legacy_notes *notes, struct print *out, bool *found, struct error *err)
+{
+    char *text;
+    *out = (struct print){0};
+    if (!store_fingerprint_get(notes->target, notes->config->pipeline, stream_name, "sqlserver", &text, err))
+        return false;
+    *found = text != NULL;
+    if (!text)
+        return true;
+    out->json = cJSON_Parse(text);
+    struct history *h = &out->history;
+    take(out->json, "database", h->database, sizeof(h->database));
+    take(out->json, "database_guid", h->database_guid, sizeof(h->database_guid));
+    take(out->json, "recovery_fork", h->recovery_fork, sizeof(h->recovery_fork));
+    take(out->json, "restored", h->restored, sizeof(h->restored));
+    take(out->json, "created", h->created, sizeof(h->created));
+    bool ok = cJSON_IsObject(out->json);
+    if (!ok)
+        error_set(err, ERROR_FATAL, "the stored fingerprint of the source can't be understood: %.300s", text);
+    free(text);
+    return ok;
+}
+
+static bool put_print(const struct legacy_notes *notes, const cJSON *json, struct error *err)
+{
+    char *text = cJSON_PrintUnformatted(json);
+    bool ok =
+        store_fingerprint_put(notes->target, notes->config->pipeline, notes->epoch, stream_name, text, err);
+    cJSON_free(text);
+    return ok;
+}
+
+bool mssql_history(struct legacy_mssql *self, const struct legacy_notes *notes, bool *first,
+                   struct error *err)
+{
+    struct print stored;
+    struct history now;
+    bool found = false;
+    bool ok = read_print(notes, &stored, &found, err);
+    *first = !found;
+    ok = ok &&
+         (!found || (history_read(&self->conn, &now, err) && history_compare(&stored.history, &now, err)));
+    cJSON_Delete(stored.json);
+    return ok;
+}
+
+/* --- instances --- */
+
+/* The hindmost lane; where the stream goes on. */
+static bool read_position(const struct legacy_notes *notes, struct position *out, struct error *err)
+{
+    struct store_progress *rows;
+    int count;
+    if (!store_progress_get(notes->target, notes->config->pipeline, stream_name, &rows, &count, err))
+        return false;
+    *out = (struct position){.kind = POSITION_NONE};
+    for (int i = 0; i < count; i++) {
+        if (i == 0 || position_compare(rows[i].position, *out) < 0)
+            *out = rows[i].position;
+    }
+    free(rows);
+    return true;
+}
+
+static bool still_there(const struct ms_catalog_table *from, const char *instance)
+{
+    long id = strtol(instance, NULL, 10);
+    for (uint16_t i = 0; from && i < from->capture_count; i++) {
+        if (from->captures[i].object_id == id)
+            return true;
+    }
+    return false;
+}
+
+static bool check_instance(const struct legacy_notes *notes, const struct table *t,
+                           const struct ms_catalog_table *from, struct position at, cJSON *instances,
+                           bool *changed, struct error *err)
+{
+    const char *was = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(instances, t->from));
+    char *now = from ? history_instance(from, at) : NULL;
+    bool ok = true;
+    if (was && !still_there(from, was))
+        ok = legacy_note_hole(notes, t, "change data capture was switched off for it", err);
+    if (now && (!was || strcmp(was, now) != 0)) {
+        cJSON_DeleteItemFromObjectCaseSensitive(instances, t->from);
+        cJSON_AddStringToObject(instances, t->from, now);
+        *changed = true;
+    }
+    free(now);
+    return ok;
+}
+
+static bool check_instances(struct legacy_mssql *self, const struct legacy_notes *notes,
+                            const struct table_set *tables, struct position at, cJSON *json, bool *changed,
+                            struct error *err)
+{
+    cJSON *instances = cJSON_GetObjectItemCaseSensitive(json, "instances");
+    bool ok = true;
+    if (!instances)
+        instances = cJSON_AddObjectToObject(json, "instances");
+    for (uint32_t i = 0; i < tables->count && ok; i++) {
+        const struct table *t = tables->tables[i];
+        ok = check_instance(notes, t, ms_catalog_by_id(&self->catalog, (int32_t)t->source_oid), at, instances,
+                            changed, err);
+    }
+    return ok;
+}
+
+/* --- the start --- */
+
+/* The marker table, made where we may. */
+static bool prepare_marker(struct legacy_mssql *self, const struct legacy_notes *notes, struct error *err)
+{
+    struct marker_state state;
+    if (!marker_look(&self->conn, &state, err))
+        return false;
+    if (!state.cdc)
+        return error_set(err, ERROR_REFUSED,
+                         "legacy: change data capture is not on for the database - let a sysadmin run EXEC "
+                         "sys.sp_cdc_enable_db there");
+    if (state.table && state.captured)
+        return true;
+    log_info(notes->log, "making the captured table crossfade.marker on the legacy side");
+    return marker_install(&self->conn, true, false, err) && marker_look(&self->conn, &state, err) &&
+           ((state.table && state.captured) ||
+            error_set(err, ERROR_REFUSED,
+                      "legacy: table crossfade.marker is not captured - let a db_owner run what `crossfade "
+                      "install --print` prints"));
+}
+
+bool mssql_mark(struct legacy_mssql *self, const struct legacy_notes *notes, struct position *out,
+                struct error *err)
+{
+    char token[MARKER_TOKEN_SIZE];
+    return marker_write(&self->conn, notes->config->pipeline, token, err) &&
+           marker_wait(&self->conn, notes->config->pipeline, token, clock_ms() + CAPTURED_MS, notes->cancel,
+                       out, err);
+}
+
+static bool begin(struct legacy_mssql *self, const struct legacy_notes *notes, const struct table_set *tables,
+                  struct error *err)
+{
+    struct position start;
+    struct history now;
+    char text[POSITION_TEXT_SIZE];
+    bool changed;
+    if (!prepare_marker(self, notes, err))
+        return false;
+    log_info(notes->log, "waiting for a marker to be captured on the legacy side");
+    if (!mssql_mark(self, notes, &start, err) || !history_read(&self->conn, &now, err))
+        return false;
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "engine", "sqlserver");
+    cJSON_AddStringToObject(json, "start", position_format(start, text));
+    add_facts(json, &now);
+    bool ok = check_instances(self, notes, tables, start, json, &changed, err) && put_print(notes, json, err);
+    cJSON_Delete(json);
+    return ok;
+}
+
+/* Later starts: tables that came or were captured anew. */
+static bool go_on(struct legacy_mssql *self, const struct legacy_notes *notes, const struct table_set *tables,
+                  struct error *err)
+{
+    struct print stored;
+    struct position at;
+    bool found = false, changed = false;
+    bool ok = read_print(notes, &stored, &found, err) && found && read_position(notes, &at, err) &&
+              check_instances(self, notes, tables, at, stored.json, &changed, err) &&
+              (!changed || put_print(notes, stored.json, err));
+    cJSON_Delete(stored.json);
+    return ok;
+}
+
+bool mssql_capture(struct legacy_mssql *self, const struct legacy_notes *notes,
+                   const struct table_set *tables, bool first, struct error *err)
+{
+    return first ? begin(self, notes, tables, err) : go_on(self, notes, tables, err);
+}
