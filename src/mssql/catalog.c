@@ -16,6 +16,7 @@
 struct reading {
     struct ms_catalog *catalog;
     struct ms_catalog_table *table; /* of the row before */
+    bool utf16;
 };
 
 static char *take_text(struct ms_conn *conn, int column)
@@ -59,7 +60,8 @@ static const char database_sql[] =
     " sys.change_tracking_databases AS c WHERE c.database_id = d.database_id) THEN 1 ELSE 0 END,"
     " HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'VIEW DATABASE STATE'),"
     " HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'UNMASK'), IS_MEMBER(N'db_owner'),"
-    " DATEPART(TZOFFSET, SYSDATETIMEOFFSET())"
+    " DATEPART(TZOFFSET, SYSDATETIMEOFFSET()),"
+    " CASE WHEN DATALENGTH(CONVERT(varbinary(4), NCHAR(228))) = 2 THEN 1 ELSE 0 END"
     " FROM sys.databases AS d WHERE d.database_id = DB_ID()";
 
 static bool take_database(void *context, struct ms_conn *conn, struct error *err)
@@ -85,6 +87,7 @@ static bool take_database(void *context, struct ms_conn *conn, struct error *err
     d->unmask = take_bool(conn, 13);
     d->owner = take_bool(conn, 14);
     d->zone_minutes = (int)ms_column_int(conn, 15);
+    ((struct reading *)context)->utf16 = take_bool(conn, 16);
     return true;
 }
 
@@ -128,6 +131,7 @@ static bool take_table(void *context, struct ms_conn *conn, struct error *err)
         .can_update = take_bool(conn, 13),
         .can_delete = take_bool(conn, 14),
         .can_alter = take_bool(conn, 15),
+        .utf16 = ((struct reading *)context)->utf16,
         .min_valid_version = -1,
         .rows = -1,
         .pages = -1,
@@ -478,6 +482,13 @@ static bool take_captured(void *context, struct ms_conn *conn, struct error *err
 
 /* --- all --- */
 
+/* Sizes are estimates: a server that does not tell them is no reason to stop. */
+static bool estimate(struct ms_conn *conn, const char *sql, ms_row_fn take, struct reading *r,
+                     struct error *err)
+{
+    return ms_query(conn, sql, take, r, err) || (err->kind == ERROR_REFUSED && ms_conn_alive(conn));
+}
+
 static bool read_all(struct ms_conn *conn, struct ms_catalog *out, struct error *err)
 {
     struct reading r = {.catalog = out};
@@ -492,8 +503,8 @@ static bool read_all(struct ms_conn *conn, struct ms_catalog *out, struct error 
               ms_query(conn, foreign_keys_sql, take_foreign_key, &r, err) &&
               ms_query(conn, checks_sql, take_check, &r, err) &&
               ms_query(conn, triggers_sql, take_triggers, &r, err) &&
-              ms_query(conn, rows_sql, take_rows, &r, err) &&
-              ms_query(conn, pages_sql, take_pages, &r, err) &&
+              estimate(conn, rows_sql, take_rows, &r, err) &&
+              estimate(conn, pages_sql, take_pages, &r, err) &&
               ms_query(conn, policies_sql, take_policy, &r, err) &&
               ms_query(conn, tracking_sql, take_tracking, &r, err) &&
               (!out->database.cdc || (ms_query(conn, captures_sql, take_capture, &r, err) &&

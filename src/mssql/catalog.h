@@ -90,6 +90,8 @@ struct ms_catalog_table {
     bool change_tracking, change_tracking_columns;
     int64_t min_valid_version; /* of change tracking; -1: none or denied */
     int trigger_count;         /* enabled ones */
+    bool utf16;                /* the server's: nvarchar is UTF-16 to varbinary, as documented; others that
+                                  speak T-SQL differ */
     int64_t rows, pages;       /* pages of 8 kB, large values included; -1 unknown */
     struct ms_catalog_column *columns;
     uint16_t column_count;

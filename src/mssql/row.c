@@ -40,7 +40,7 @@ bool ms_row_plan_make(const struct ms_catalog_table *source, const struct table 
                       const struct ms_value_policy *policies, int64_t value_limit, struct ms_row_plan *out,
                       struct error *err)
 {
-    *out = (struct ms_row_plan){.table = table, .value_limit = value_limit};
+    *out = (struct ms_row_plan){.table = table, .utf16 = source->utf16, .value_limit = value_limit};
     out->columns = mem_alloc((table->column_count + (size_t)1) * sizeof(*out->columns));
     for (uint16_t i = 0; i < table->column_count; i++) {
         struct ms_row_column *c = &out->columns[i];
@@ -66,12 +66,14 @@ void ms_row_plan_free(struct ms_row_plan *self)
 
 /* --- the select list --- */
 
-static void put_column(const struct ms_row_column *c, const char *quoted, struct buffer *out)
+static void put_column(const struct ms_row_plan *self, const struct ms_row_column *c, const char *quoted,
+                       struct buffer *out)
 {
     const struct ms_type *type = c->type.type;
     const struct ms_carrier *carrier = ms_type_offers(type, c->codec.oid);
-    bool text = carrier->convert == MS_CONVERT_TEXT || carrier->convert == MS_CONVERT_BPCHAR ||
-                carrier->convert == MS_CONVERT_JSONB;
+    bool text = (carrier->convert == MS_CONVERT_TEXT || carrier->convert == MS_CONVERT_BPCHAR ||
+                 carrier->convert == MS_CONVERT_JSONB) &&
+                self->utf16;
     if (text && (type->id == MS_NCHAR || type->id == MS_NVARCHAR))
         buffer_printf(out, c->large ? "CONVERT(varbinary(max), %s)" : "CONVERT(varbinary(8000), %s)", quoted);
     else if (text && (type->id == MS_NTEXT || c->type.is_utf8))
@@ -88,7 +90,7 @@ void ms_row_select(const struct ms_row_plan *self, struct buffer *out)
         buffer_clear(&quoted);
         ms_sql_column(&quoted, "t", c->name);
         buffer_puts(out, i ? ", " : "");
-        put_column(c, buffer_text(&quoted), out);
+        put_column(self, c, buffer_text(&quoted), out);
         if (c->length_at >= 0)
             buffer_printf(out, ", DATALENGTH(%s)", buffer_text(&quoted));
     }

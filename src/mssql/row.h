@@ -30,8 +30,8 @@ struct ms_row_plan {
     struct ms_row_column *columns;
     uint16_t count; /* table->column_count */
     int width;      /* result columns in all */
+    bool utf16;     /* Unicode columns come as their bytes */
     int64_t value_limit;
-    char *collations; /* owned */
 };
 
 /* `table` has carriers as source types (columns[i].source_type.oid). policies: one a table column, or NULL
