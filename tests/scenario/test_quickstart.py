@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: PostgreSQL
+"""./quickstart where it stops before it builds anything; whole runs are its own business."""
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from lib.process import server_user
+from lib.replicator import TOP
+
+
+@pytest.fixture
+def quickstart(base):
+    """Runs a copy of it as an ordinary user, with programs of the test's own in front of the system's."""
+    top = os.path.join(base, "quick")
+    bin_ = os.path.join(top, "bin")
+    os.makedirs(bin_)
+    shutil.copy(os.path.join(TOP, "quickstart"), top)
+    user = server_user()
+    if user:
+        shutil.chown(top, user)
+
+    def run(*args, **programs):
+        for name, script in programs.items():
+            path = os.path.join(bin_, name.replace("_", "-"))
+            with open(path, "w") as f:
+                f.write("#!/bin/sh\n" + script + "\n")
+            os.chmod(path, 0o755)
+        prefix = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
+        p = subprocess.run([*prefix, os.path.join(top, "quickstart"), *args], cwd="/", stdin=subprocess.DEVNULL, text=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
+                           env={"PATH": f"{bin_}:{os.environ['PATH']}", "HOME": top, "CI": "true"})
+        return p.returncode, p.stdout, p.stderr
+    yield run
+    shutil.rmtree(top, ignore_errors=True)
+
+
+NONE = {"dpkg_query": "exit 1", "apt_get": "echo apt-get was run; exit 1"}
+
+
+@pytest.mark.parametrize("command", [(), ("check",)])
+def test_packages_without_root(quickstart, command):
+    """Neither root nor sudo without a password: prints the one line to run and exits 2; asks nothing, installs nothing"""
+    code, out, err = quickstart(*command, sudo="[ \"$1\" = -n ] || { echo asked; read x; }; exit 1", **NONE)
+    assert code == 2, out + err
+    lines = [line for line in err.splitlines() if "apt-get install" in line]
+    assert len(lines) == 1 and lines[0].strip().startswith("sudo apt-get update && sudo apt-get install -y"), err
+    for package in ["libpq-dev", "redis-tools", *(["python3-pytest"] if command else [])]:
+        assert f" {package} " in lines[0] + " "
+    assert "asked" not in out + err and "apt-get was run" not in out + err
+
+
+def test_too_little_memory_or_disk(quickstart):
+    """It says so before anything is made, and exits 2"""
+    code, out, err = quickstart(awk="echo 100")
+    assert code == 2 and "not enough memory" in err, out + err
+
+
+@pytest.mark.parametrize("args", [("--rows", "many"), ("--nonsense",), ("chek",)])
+def test_usage(quickstart, args):
+    """What it does not know is a usage error"""
+    assert quickstart(*args)[0] == 2
