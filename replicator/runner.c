@@ -343,7 +343,7 @@ static void move(struct runner *self, enum event event)
     const struct transition *t = find(self->phase, event);
     assert(t != NULL);
     if (event >= EVENT_LOST && self->session)
-        end_session(self, event == EVENT_END, event == EVENT_END);
+        end_session(self, event == EVENT_END, event == EVENT_END || event == EVENT_UNSAFE);
     if (event == EVENT_UNSAFE)
         self->exit_status = 4;
     if (event == EVENT_FENCED)

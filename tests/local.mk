@@ -41,12 +41,14 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/test_control.py \
 	tests/scenario/test_failover.py \
 	tests/scenario/test_faults.py \
+	tests/scenario/test_findings.py \
 	tests/scenario/test_hazards_copy.py \
 	tests/scenario/test_hazards_stream.py \
 	tests/scenario/test_live_units.py \
 	tests/scenario/test_move.py \
 	tests/scenario/test_names.py \
 	tests/scenario/test_partitions.py \
+	tests/scenario/test_quickstart.py \
 	tests/scenario/test_redis.py \
 	tests/scenario/test_service.py \
 	tests/scenario/test_types.py \
