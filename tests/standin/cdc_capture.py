@@ -33,14 +33,14 @@ class Scan:
 
     def __init__(self):
         self.transactions, self.commands, self.ddl, self.caught_up = 0, 0, 0, False
-        self.buffers, self.mapping, self.end = {}, [], None
+        self.buffers, self.size, self.mapping, self.end = {}, 0, [], None
 
 
 class Transaction:
     def __init__(self, commit, micros, xid):
         self.commit, self.time, self.xid = commit, EPOCH_2000 + micros / 1e6, xid
-        self.first, self.command, self.seen = None, 0, set()
-        self.last_lsn, self.slot, self.notes = None, 0, []
+        self.first, self.command = None, 0
+        self.last_lsn, self.slot, self.notes, self.start = None, 0, [], None
 
 
 class Capture:
@@ -175,22 +175,23 @@ class Capture:
             t.slot += 1
         else:
             t.last_lsn, t.slot = lsn, 1
-        seqval, start = self.lsn(lsn, min(t.slot, 65535)), self.lsn(t.commit)
+        seqval = b"%016x%04x" % (lsn + self.shift, min(t.slot, 65535))
+        start = t.start = t.start or self.lsn(t.commit).hex().encode()
         first = t.command
         for i in self.by_source.get(source, ()):
             command, rows = first, i.rows(kind, old, new)
             for n, (operation, mask, values) in enumerate(rows):
                 if n == 0 or operation == 2:  # the two rows of an update share one command
                     command += 1
-                line = copy_line(start, seqval, operation, mask, values, command if i.has_command_id else None)
+                line = copy_line(start, seqval, operation, mask.hex().encode(), values, command if i.has_command_id else None)
                 lines = scan.buffers.setdefault(i.oid, [])
                 lines.append(line)
-                scan.size = getattr(scan, "size", 0) + len(line)
+                scan.size += len(line)
             if rows:
                 t.first = t.first or lsn
                 t.command = max(t.command, command)
                 scan.commands += len(rows)
-        if getattr(scan, "size", 0) > FLUSH_BYTES:
+        if scan.size > FLUSH_BYTES:
             self._flush(cur, scan)
 
     def _note(self, cur, scan, t, prefix, content):
@@ -203,8 +204,8 @@ class Capture:
             scan.ddl += 1
             note = json.loads(content)
             self._flush(cur, scan)
-            cur.execute("SELECT standin.cdc_apply_ddl(%s, %s, %s, %s)",
-                        (note["relid"], note["command"], self.lsn(t.commit), note["time"]))
+            cur.execute("SELECT standin.cdc_apply_ddl(%s, %s, %s, %s, %s, %s)",
+                        (note["relid"], note["command"], self.lsn(t.commit), note["time"], json.dumps(note["types"]), json.dumps(note["columns"])))
             self._load(cur)
 
     def _end(self, cur, scan, t):
@@ -243,8 +244,9 @@ class Capture:
                 self._place(cur, i)
 
     def _place(self, cur, instance):
-        cur.execute("SELECT attname, attnum FROM pg_attribute WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped", (instance.source,))
-        numbers = dict(cur.fetchall())
+        cur.execute("SELECT columns FROM standin.cdc_source WHERE relid = %s", (instance.source,))
+        row = cur.fetchone()
+        numbers = row[0] if row else {}
         instance.place([numbers.get(n) for n in self.names[instance.source]])
 
     # -- writing --------------------------------------------------------------------------------------------------------

@@ -15,19 +15,20 @@ def _text(data, at):
     return data[at:end].decode(), end + 1
 
 
-def _row(data, at):
+def _row(data, at, size_of=_U32.unpack_from):
     (count,) = _U16.unpack_from(data, at)
     at += 2
     row = []
+    add = row.append
     for _ in range(count):
         kind = data[at]
-        at += 1
         if kind == 0x74:  # t
-            (size,) = _U32.unpack_from(data, at)
-            row.append(data[at + 4:at + 4 + size])
-            at += 4 + size
+            start = at + 5
+            at = start + size_of(data, at + 1)[0]
+            add(data[start:at])
         else:
-            row.append(None if kind == 0x6E else UNCHANGED)
+            add(None if kind == 0x6E else UNCHANGED)
+            at += 1
     return row, at
 
 

@@ -89,26 +89,28 @@ CREATE OR REPLACE FUNCTION standin.database_property(property text) RETURNS text
     SELECT standin.database_properties((SELECT oid FROM pg_database WHERE datname = current_database())) ->> property
 $$;
 
+-- Names arrive with the collation of sysname, which is nondeterministic: patterns need another.
 CREATE OR REPLACE FUNCTION standin.unbracket(part text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN part LIKE '[%]' THEN replace(substr(part, 2, length(part) - 2), ']]', ']')
-                WHEN part LIKE '"%"' AND length(part) > 1 THEN replace(substr(part, 2, length(part) - 2), '""', '"')
-                ELSE part END
+    SELECT CASE WHEN left(part, 1) COLLATE "C" = '[' AND right(part, 1) COLLATE "C" = ']' THEN replace(substr(part, 2, length(part) - 2) COLLATE "C", ']]', ']')
+                WHEN length(part) > 1 AND left(part, 1) COLLATE "C" = '"' AND right(part, 1) COLLATE "C" = '"'
+                    THEN replace(substr(part, 2, length(part) - 2) COLLATE "C", '""', '"')
+                ELSE part COLLATE "C" END
 $$;
 
 -- 'db.schema.[name]' in its parts, the last one first.
 CREATE OR REPLACE FUNCTION standin.parts(name text) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
     SELECT array_agg(standin.unbracket(m[1]) ORDER BY i DESC)
-    FROM regexp_matches(name, '(\[(?:[^]]|\]\])*\]|"(?:[^"]|"")*"|[^.]*)(?:\.|$)', 'g') WITH ORDINALITY AS x(m, i)
-    WHERE m[1] <> '' OR i <= 1 + length(regexp_replace(name, '\[(?:[^]]|\]\])*\]|"(?:[^"]|"")*"|[^.]', '', 'g'))
+    FROM regexp_matches(name COLLATE "C", '(\[(?:[^]]|\]\])*\]|"(?:[^"]|"")*"|[^.]*)(?:\.|$)', 'g') WITH ORDINALITY AS x(m, i)
+    WHERE m[1] <> '' OR i <= 1 + length(regexp_replace(name COLLATE "C", '\[(?:[^]]|\]\])*\]|"(?:[^"]|"")*"|[^.]', '', 'g'))
 $$;
 
 -- A relation by its T-SQL name, without regard to case as under the usual collations; the exact case wins.
 CREATE OR REPLACE FUNCTION standin.relation(name text) RETURNS oid LANGUAGE sql STABLE AS $$
     SELECT c.oid FROM (SELECT standin.parts(name)) AS x(p), pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE lower(c.relname) = lower(p[1]) AND lower(n.nspname) = lower(coalesce(nullif(p[2], ''), 'dbo'))
+    WHERE lower(c.relname COLLATE "C") = lower(p[1] COLLATE "C") AND lower(n.nspname COLLATE "C") = lower(coalesce(nullif(p[2], ''), 'dbo') COLLATE "C")
       AND c.relkind IN ('r', 'p', 'v', 'f', 'm')
-      AND (coalesce(p[3], '') = '' OR lower(p[3]) = lower(current_database()))
-    ORDER BY c.relname = p[1] DESC LIMIT 1
+      AND (coalesce(p[3], '') = '' OR lower(p[3] COLLATE "C") = lower(current_database() COLLATE "C"))
+    ORDER BY c.relname = p[1] COLLATE "C" DESC LIMIT 1
 $$;
 
 -- One row for each capture instance: what the capture job needs. attnums in the order of the instance's columns.
@@ -116,6 +118,13 @@ CREATE TABLE standin.cdc_instance (
     change_relid oid PRIMARY KEY, source_relid oid NOT NULL, capture_instance text NOT NULL UNIQUE, attnums int2[] NOT NULL,
     key_attnums int2[] NOT NULL
 );
+
+-- Which column of a source has which name, as of where the capture job stands in the log: {"name": attnum}.
+CREATE TABLE standin.cdc_source (relid oid PRIMARY KEY, columns jsonb NOT NULL);
+
+CREATE OR REPLACE FUNCTION standin.columns_of(relid oid) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_object_agg(attname, attnum) FROM pg_attribute WHERE attrelid = relid AND attnum > 0 AND NOT attisdropped
+$$;
 
 CREATE OR REPLACE FUNCTION standin.is_captured(relid oid) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM standin.cdc_instance i WHERE i.source_relid = relid)

@@ -5,13 +5,13 @@
 -- OBJECT_ID (Transact-SQL)
 CREATE OR REPLACE FUNCTION sys.object_id(name text, kind text DEFAULT NULL) RETURNS int LANGUAGE sql STABLE AS $$
     SELECT o.object_id FROM (SELECT standin.parts(name)) AS x(p), sys.objects o
-    WHERE lower(o.name::text COLLATE "C") = lower(p[1])
-      AND o.schema_id = (SELECT oid::int FROM pg_namespace WHERE lower(nspname) = lower(coalesce(nullif(p[2], ''), 'dbo')) LIMIT 1)
-      AND (coalesce(p[3], '') = '' OR lower(p[3]) = lower(current_database()))
-      AND (kind IS NULL OR rtrim(o.type::text COLLATE "C") = upper(rtrim(kind)))
+    WHERE lower(o.name::text COLLATE "C") = lower(p[1] COLLATE "C")
+      AND o.schema_id = (SELECT oid::int FROM pg_namespace WHERE lower(nspname COLLATE "C") = lower(coalesce(nullif(p[2], ''), 'dbo') COLLATE "C") LIMIT 1)
+      AND (coalesce(p[3], '') = '' OR lower(p[3] COLLATE "C") = lower(current_database() COLLATE "C"))
+      AND (kind IS NULL OR rtrim(o.type::text COLLATE "C") = upper(rtrim(kind) COLLATE "C"))
     UNION ALL
     SELECT c.oid::int FROM (SELECT standin.parts(name)) AS x(p), pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE lower(p[2]) = 'sys' AND n.nspname = 'sys' AND c.relname = lower(p[1]) AND coalesce(kind, 'V') = 'V'
+    WHERE lower(p[2] COLLATE "C") = 'sys' AND n.nspname = 'sys' AND c.relname = lower(p[1] COLLATE "C") AND coalesce(kind, 'V') = 'V'
     LIMIT 1
 $$;
 
@@ -27,7 +27,7 @@ CREATE OR REPLACE FUNCTION sys.schema_name(id int) RETURNS sys.sysname LANGUAGE 
 $$;
 CREATE OR REPLACE FUNCTION sys.schema_name() RETURNS sys.sysname LANGUAGE sql STABLE AS $$ SELECT 'dbo'::sys.sysname $$;
 CREATE OR REPLACE FUNCTION sys.schema_id(name text DEFAULT 'dbo') RETURNS int LANGUAGE sql STABLE AS $$
-    SELECT oid::int FROM pg_namespace WHERE lower(nspname) = lower(name) ORDER BY nspname = name DESC LIMIT 1
+    SELECT oid::int FROM pg_namespace WHERE lower(nspname COLLATE "C") = lower(name COLLATE "C") ORDER BY nspname = name COLLATE "C" DESC LIMIT 1
 $$;
 
 -- DB_NAME, DB_ID (Transact-SQL)
@@ -40,7 +40,7 @@ CREATE OR REPLACE FUNCTION sys.db_id() RETURNS int LANGUAGE sql STABLE AS $$
     SELECT id FROM standin.databases WHERE datname = current_database()
 $$;
 CREATE OR REPLACE FUNCTION sys.db_id(wanted text) RETURNS int LANGUAGE sql STABLE AS $$
-    SELECT id FROM standin.databases WHERE lower(datname) = lower(wanted) ORDER BY datname = wanted DESC LIMIT 1
+    SELECT id FROM standin.databases WHERE lower(datname COLLATE "C") = lower(wanted COLLATE "C") ORDER BY datname = wanted COLLATE "C" DESC LIMIT 1
 $$;
 
 -- COL_NAME, COL_LENGTH, INDEX_COL (Transact-SQL)
@@ -48,7 +48,7 @@ CREATE OR REPLACE FUNCTION sys.col_name(id int, number int) RETURNS sys.sysname 
     SELECT attname::sys.sysname FROM pg_attribute WHERE attrelid::int = id AND attnum = number AND NOT attisdropped
 $$;
 CREATE OR REPLACE FUNCTION sys.col_length(tab text, col text) RETURNS smallint LANGUAGE sql STABLE AS $$
-    SELECT max_length FROM sys.columns WHERE object_id = standin.relation(tab)::int AND lower(name::text COLLATE "C") = lower(standin.unbracket(col))
+    SELECT max_length FROM sys.columns WHERE object_id = standin.relation(tab)::int AND lower(name::text COLLATE "C") = lower(standin.unbracket(col) COLLATE "C")
 $$;
 CREATE OR REPLACE FUNCTION sys.index_col(tab text, index_number int, key_number int) RETURNS sys.sysname LANGUAGE sql STABLE AS $$
     SELECT sys.col_name(c.object_id, c.column_id) FROM sys.index_columns c
@@ -60,12 +60,12 @@ CREATE OR REPLACE FUNCTION sys.type_name(id int) RETURNS sys.sysname LANGUAGE sq
     SELECT name FROM sys.types WHERE user_type_id = id
 $$;
 CREATE OR REPLACE FUNCTION sys.type_id(type text) RETURNS int LANGUAGE sql STABLE AS $$
-    SELECT user_type_id FROM sys.types t WHERE lower(t.name::text COLLATE "C") = lower((standin.parts(type))[1]) LIMIT 1
+    SELECT user_type_id FROM sys.types t WHERE lower(t.name::text COLLATE "C") = lower((standin.parts(type))[1] COLLATE "C") LIMIT 1
 $$;
 
 -- COLUMNPROPERTY (Transact-SQL)
 CREATE OR REPLACE FUNCTION sys.columnproperty(id int, col text, property text) RETURNS int LANGUAGE sql STABLE AS $$
-    SELECT CASE lower(property)
+    SELECT CASE lower(property COLLATE "C")
         WHEN 'allowsnull' THEN c.is_nullable::int WHEN 'columnid' THEN c.column_id WHEN 'ordinal' THEN c.column_id
         WHEN 'iscomputed' THEN c.is_computed::int WHEN 'isidentity' THEN c.is_identity::int
         WHEN 'isrowguidcol' THEN c.is_rowguidcol::int WHEN 'issparse' THEN c.is_sparse::int
@@ -76,12 +76,12 @@ CREATE OR REPLACE FUNCTION sys.columnproperty(id int, col text, property text) R
             CASE WHEN c.max_length < 0 THEN -1 ELSE c.max_length / 2 END ELSE c.max_length END END::int END
     FROM sys.columns c JOIN standin.system_type t ON t.user_type_id = c.user_type_id OR
         (t.system_type_id = c.system_type_id::int AND c.user_type_id > 256 AND t.name <> 'sysname')
-    WHERE c.object_id = id AND lower(c.name::text COLLATE "C") = lower(col) LIMIT 1
+    WHERE c.object_id = id AND lower(c.name::text COLLATE "C") = lower(col COLLATE "C") LIMIT 1
 $$;
 
 -- OBJECTPROPERTY (Transact-SQL): the properties of tables and keys that a copier asks for.
 CREATE OR REPLACE FUNCTION sys.objectproperty(id int, property text) RETURNS int LANGUAGE sql STABLE AS $$
-    SELECT CASE lower(property)
+    SELECT CASE lower(property COLLATE "C")
         WHEN 'istable' THEN (rtrim(o.type::text COLLATE "C") = 'U')::int WHEN 'isusertable' THEN (rtrim(o.type::text COLLATE "C") = 'U')::int
         WHEN 'isview' THEN (rtrim(o.type::text COLLATE "C") = 'V')::int WHEN 'istrigger' THEN (rtrim(o.type::text COLLATE "C") = 'TR')::int
         WHEN 'isprimarykey' THEN (rtrim(o.type::text COLLATE "C") = 'PK')::int
@@ -95,14 +95,14 @@ $$;
 
 -- INDEXPROPERTY (Transact-SQL)
 CREATE OR REPLACE FUNCTION sys.indexproperty(id int, index_name text, property text) RETURNS int LANGUAGE sql STABLE AS $$
-    SELECT CASE lower(property) WHEN 'indexid' THEN i.index_id WHEN 'isclustered' THEN (i.index_id = 1)::int
+    SELECT CASE lower(property COLLATE "C") WHEN 'indexid' THEN i.index_id WHEN 'isclustered' THEN (i.index_id = 1)::int
         WHEN 'isunique' THEN i.is_unique::int WHEN 'isdisabled' THEN i.is_disabled::int END
-    FROM sys.indexes i WHERE i.object_id = id AND lower(i.name::text COLLATE "C") = lower(index_name) LIMIT 1
+    FROM sys.indexes i WHERE i.object_id = id AND lower(i.name::text COLLATE "C") = lower(index_name COLLATE "C") LIMIT 1
 $$;
 
 -- SERVERPROPERTY (Transact-SQL). Says 16.x Developer: a value can be overridden by the setting server.<property>.
 CREATE OR REPLACE FUNCTION sys.serverproperty(property text) RETURNS sys.nvarchar LANGUAGE sql STABLE AS $$
-    SELECT coalesce((SELECT s.value FROM standin.settings s WHERE s.name = 'server.' || lower(property)), CASE lower(property)
+    SELECT coalesce((SELECT s.value FROM standin.settings s WHERE s.name = 'server.' || lower(property COLLATE "C")), CASE lower(property COLLATE "C")
         WHEN 'productversion' THEN '16.0.1000.6' WHEN 'productlevel' THEN 'RTM' WHEN 'productmajorversion' THEN '16'
         WHEN 'productminorversion' THEN '0' WHEN 'productbuild' THEN '1000' WHEN 'productupdatelevel' THEN NULL
         WHEN 'edition' THEN 'Developer Edition (64-bit)' WHEN 'editionid' THEN '-2117995310' WHEN 'engineedition' THEN '3'
@@ -117,7 +117,7 @@ $$;
 
 -- DATABASEPROPERTYEX (Transact-SQL)
 CREATE OR REPLACE FUNCTION sys.databasepropertyex(db text, property text) RETURNS sys.nvarchar LANGUAGE sql STABLE AS $$
-    SELECT CASE lower(property)
+    SELECT CASE lower(property COLLATE "C")
         WHEN 'collation' THEN d.collation_name::text WHEN 'recovery' THEN d.recovery_model_desc::text WHEN 'status' THEN d.state_desc::text
         WHEN 'updateability' THEN CASE WHEN d.is_read_only::int = 1 THEN 'READ_ONLY' ELSE 'READ_WRITE' END
         WHEN 'useraccess' THEN 'MULTI_USER' WHEN 'version' THEN '957' WHEN 'lcid' THEN '1033' WHEN 'comparisonstyle' THEN '196609'
@@ -125,7 +125,7 @@ CREATE OR REPLACE FUNCTION sys.databasepropertyex(db text, property text) RETURN
         WHEN 'ispublished' THEN d.is_published::int::text WHEN 'isfulltextenabled' THEN '1' WHEN 'isautoclose' THEN '0'
         WHEN 'isansinullsenabled' THEN '0' WHEN 'isquotedidentifiersenabled' THEN '0' WHEN 'isinstandby' THEN '0'
         WHEN 'sqlsortorder' THEN '52' END::sys.nvarchar
-    FROM sys.databases d WHERE lower(d.name::text COLLATE "C") = lower(db) LIMIT 1
+    FROM sys.databases d WHERE lower(d.name::text COLLATE "C") = lower(db COLLATE "C") LIMIT 1
 $$;
 
 -- HAS_PERMS_BY_NAME (Transact-SQL): 1 unless standin.denied says no; NULL for a securable that is not there.
@@ -133,25 +133,25 @@ CREATE OR REPLACE FUNCTION sys.has_perms_by_name(securable text, class text, per
     sub_class text DEFAULT NULL) RETURNS int LANGUAGE sql STABLE AS $$
     SELECT CASE
         WHEN permission IS NULL OR permission = '' THEN NULL
-        WHEN upper(class) = 'OBJECT' AND sys.object_id(securable) IS NULL AND standin.parts(securable) @> ARRAY['']::text[] IS NULL THEN NULL
-        WHEN upper(class) = 'OBJECT' AND sys.object_id(securable) IS NULL THEN NULL
-        WHEN upper(class) = 'SCHEMA' AND sys.schema_id(standin.unbracket(securable)) IS NULL THEN NULL
-        WHEN upper(class) = 'DATABASE' AND securable IS NOT NULL AND sys.db_id(standin.unbracket(securable)) IS NULL THEN NULL
-        ELSE (NOT EXISTS (SELECT FROM standin.denied d WHERE d.login = standin.login()
-            AND (upper(d.permission) = upper(has_perms_by_name.permission) OR d.permission = '%')
+        WHEN upper(class COLLATE "C") = 'OBJECT' AND sys.object_id(securable) IS NULL AND standin.parts(securable) @> ARRAY['']::text[] IS NULL THEN NULL
+        WHEN upper(class COLLATE "C") = 'OBJECT' AND sys.object_id(securable) IS NULL THEN NULL
+        WHEN upper(class COLLATE "C") = 'SCHEMA' AND sys.schema_id(standin.unbracket(securable)) IS NULL THEN NULL
+        WHEN upper(class COLLATE "C") = 'DATABASE' AND securable IS NOT NULL AND sys.db_id(standin.unbracket(securable)) IS NULL THEN NULL
+        ELSE (NOT EXISTS (SELECT FROM standin.denied d WHERE d.login = standin.login() COLLATE "C"
+            AND (upper(d.permission COLLATE "C") = upper(has_perms_by_name.permission COLLATE "C") OR d.permission = '%')
             AND (d.securable IS NULL
-                OR (upper(class) = 'OBJECT' AND sys.object_id(d.securable) = sys.object_id(has_perms_by_name.securable))
-                OR lower(d.securable) = lower(coalesce(has_perms_by_name.securable, current_database())))))::int END
+                OR (upper(class COLLATE "C") = 'OBJECT' AND sys.object_id(d.securable) = sys.object_id(has_perms_by_name.securable))
+                OR lower(d.securable COLLATE "C") = lower(coalesce(has_perms_by_name.securable, current_database()) COLLATE "C"))))::int END
 $$;
 
 -- IS_MEMBER, IS_ROLEMEMBER, IS_SRVROLEMEMBER (Transact-SQL): every login is a member unless standin.not_member lists it.
 CREATE OR REPLACE FUNCTION sys.is_rolemember(role text, principal text DEFAULT NULL) RETURNS int LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN role IS NULL THEN NULL ELSE (NOT EXISTS (SELECT FROM standin.not_member m
-        WHERE m.login = coalesce(principal, standin.login()) AND lower(m.role_name) = lower(role)))::int END
+        WHERE m.login = coalesce(principal, standin.login()) COLLATE "C" AND lower(m.role_name COLLATE "C") = lower(role COLLATE "C")))::int END
 $$;
 CREATE OR REPLACE FUNCTION sys.is_member(role text) RETURNS int LANGUAGE sql STABLE AS $$ SELECT sys.is_rolemember(role) $$;
 CREATE OR REPLACE FUNCTION sys.is_srvrolemember(role text, login text DEFAULT NULL) RETURNS int LANGUAGE sql STABLE AS $$
-    SELECT CASE WHEN lower(role) NOT IN ('sysadmin', 'serveradmin', 'securityadmin', 'processadmin', 'setupadmin', 'bulkadmin',
+    SELECT CASE WHEN lower(role COLLATE "C") NOT IN ('sysadmin', 'serveradmin', 'securityadmin', 'processadmin', 'setupadmin', 'bulkadmin',
         'diskadmin', 'dbcreator', 'public') THEN NULL ELSE sys.is_rolemember(role, login) END
 $$;
 CREATE OR REPLACE FUNCTION sys.has_dbaccess(db text) RETURNS int LANGUAGE sql STABLE AS $$

@@ -32,7 +32,7 @@ SELECT j.job_id::sys.uniqueidentifier AS job_id, 1 AS step_id, (CASE j.job_type 
 
 CREATE OR REPLACE FUNCTION standin.need_job_type(type text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    IF type IS NULL OR lower(type) NOT IN ('capture', 'cleanup') THEN
+    IF type IS NULL OR lower(type COLLATE "C") NOT IN ('capture', 'cleanup') THEN
         PERFORM standin.fail(22992, format('The specified @job_type, %s, is not supported. The value specified for the parameter @job_type must be N''capture'' to indicate a capture job, or N''cleanup'' to indicate a cleanup job.', type));
     END IF;
 END $$;
@@ -40,7 +40,7 @@ END $$;
 CREATE OR REPLACE FUNCTION standin.need_job(type text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM standin.need_job_type(type);
-    IF NOT EXISTS (SELECT FROM standin.job j WHERE j.job_type = lower(type)) THEN
+    IF NOT EXISTS (SELECT FROM standin.job j WHERE j.job_type = lower(type COLLATE "C")) THEN
         PERFORM standin.fail(22997, format('The Change Data Capture ''%s'' job does not exist in the system table ''msdb.dbo.cdc_jobs''. Use the stored procedure ''sys.sp_cdc_add_job'' to add the Change Data Capture job.', type));
     END IF;
 END $$;
@@ -71,7 +71,7 @@ CREATE OR REPLACE FUNCTION sys.sp_cdc_add_job(job_type text, start_job int DEFAU
 RETURNS void LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
-    kind text := lower(job_type);
+    kind text := lower(job_type COLLATE "C");
     id uuid;
 BEGIN
     PERFORM standin.need_cdc_database(), standin.need_job_type(job_type);
@@ -95,13 +95,13 @@ RETURNS void LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 BEGIN
     PERFORM standin.need_cdc_database(), standin.need_job(job_type);
-    PERFORM standin.check_job_values(lower(job_type), maxtrans, maxscans, continuous, pollinginterval, retention, threshold);
+    PERFORM standin.check_job_values(lower(job_type COLLATE "C"), maxtrans, maxscans, continuous, pollinginterval, retention, threshold);
     UPDATE msdb_dbo.cdc_jobs j SET maxtrans = coalesce(sp_cdc_change_job.maxtrans, j.maxtrans),
         maxscans = coalesce(sp_cdc_change_job.maxscans, j.maxscans),
         continuous = coalesce(sp_cdc_change_job.continuous::sys.bit, j.continuous),
         pollinginterval = coalesce(sp_cdc_change_job.pollinginterval, j.pollinginterval),
         retention = coalesce(sp_cdc_change_job.retention, j.retention), threshold = coalesce(sp_cdc_change_job.threshold, j.threshold)
-    WHERE j.job_type::pg_catalog.text COLLATE "C" = lower(sp_cdc_change_job.job_type);
+    WHERE j.job_type::pg_catalog.text COLLATE "C" = lower(sp_cdc_change_job.job_type COLLATE "C");
 END $$;
 
 -- sys.sp_cdc_start_job, sys.sp_cdc_stop_job, sys.sp_cdc_drop_job (Transact-SQL). 22022 is the Agent's answer.
@@ -109,7 +109,7 @@ CREATE OR REPLACE FUNCTION sys.sp_cdc_start_job(job_type text DEFAULT 'capture')
 #variable_conflict use_column
 BEGIN
     PERFORM standin.need_job(sp_cdc_start_job.job_type);
-    UPDATE standin.job SET wanted = true WHERE job_type = lower(sp_cdc_start_job.job_type) AND NOT wanted;
+    UPDATE standin.job SET wanted = true WHERE job_type = lower(sp_cdc_start_job.job_type COLLATE "C") AND NOT wanted;
     IF NOT FOUND THEN
         PERFORM standin.fail(22022, format('SQLServerAgent Error: Request to run job cdc.%s_%s (from User %s) refused because the job is already running from a request by User %s.',
             current_database(), sp_cdc_start_job.job_type, standin.login(), standin.login()));
@@ -120,7 +120,7 @@ CREATE OR REPLACE FUNCTION sys.sp_cdc_stop_job(job_type text DEFAULT 'capture') 
 #variable_conflict use_column
 BEGIN
     PERFORM standin.need_job(sp_cdc_stop_job.job_type);
-    UPDATE standin.job SET wanted = false WHERE job_type = lower(sp_cdc_stop_job.job_type) AND wanted;
+    UPDATE standin.job SET wanted = false WHERE job_type = lower(sp_cdc_stop_job.job_type COLLATE "C") AND wanted;
     IF NOT FOUND THEN
         PERFORM standin.fail(22022, format('SQLServerAgent Error: Request to stop job cdc.%s_%s (from User %s) refused because the job is not currently running.',
             current_database(), sp_cdc_stop_job.job_type, standin.login()));
@@ -131,8 +131,8 @@ CREATE OR REPLACE FUNCTION sys.sp_cdc_drop_job(job_type text) RETURNS void LANGU
 #variable_conflict use_column
 BEGIN
     PERFORM standin.need_job(sp_cdc_drop_job.job_type);
-    DELETE FROM standin.job WHERE job_type = lower(sp_cdc_drop_job.job_type);
-    DELETE FROM msdb_dbo.cdc_jobs WHERE job_type::pg_catalog.text COLLATE "C" = lower(sp_cdc_drop_job.job_type);
+    DELETE FROM standin.job WHERE job_type = lower(sp_cdc_drop_job.job_type COLLATE "C");
+    DELETE FROM msdb_dbo.cdc_jobs WHERE job_type::pg_catalog.text COLLATE "C" = lower(sp_cdc_drop_job.job_type COLLATE "C");
 END $$;
 
 -- sys.sp_cdc_help_jobs (Transact-SQL)

@@ -116,7 +116,7 @@ END $$;
 -- 'a, [b c], "d"' as column names (@captured_column_list).
 CREATE OR REPLACE FUNCTION standin.name_list(list text) RETURNS pg_catalog.text[] LANGUAGE sql IMMUTABLE AS $$
     SELECT array_agg(standin.unbracket(btrim(m[1])) ORDER BY i)
-    FROM regexp_matches(list, '(\s*(?:\[(?:[^]]|\]\])*\]|"(?:[^"]|"")*"|[^,]*))(?:,|$)', 'g') WITH ORDINALITY AS x(m, i)
+    FROM regexp_matches(list COLLATE "C", '(\s*(?:\[(?:[^]]|\]\])*\]|"(?:[^"]|"")*"|[^,]*))(?:,|$)', 'g') WITH ORDINALITY AS x(m, i)
     WHERE btrim(m[1]) <> ''
 $$;
 
@@ -129,7 +129,7 @@ BEGIN
         RETURN (SELECT indexrelid FROM pg_index WHERE indrelid = source AND indisprimary);
     END IF;
     SELECT x.indexrelid, x.indisunique, x.indkey INTO i FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid
-    WHERE x.indrelid = source AND lower(c.relname) = lower(wanted);
+    WHERE x.indrelid = source AND lower(c.relname COLLATE "C") = lower(wanted COLLATE "C");
     IF NOT FOUND THEN
         PERFORM standin.fail(22928, format('Index name ''%s'' is not an index for table ''%s''. Specify a valid index name for the table.', wanted, label));
     ELSIF NOT i.indisunique THEN
@@ -148,13 +148,13 @@ DECLARE
     result int2[];
 BEGIN
     FOREACH name IN ARRAY coalesce(wanted, '{}') LOOP
-        IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = source AND attnum > 0 AND NOT attisdropped AND lower(attname) = lower(name)) THEN
+        IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = source AND attnum > 0 AND NOT attisdropped AND lower(attname COLLATE "C") = lower(name COLLATE "C")) THEN
             PERFORM standin.fail(22930, format('Could not locate ''%s'' as a column of source table ''%s''. Specify a valid column name.', name, label));
         END IF;
     END LOOP;
     SELECT array_agg(attnum ORDER BY attnum) INTO result FROM pg_attribute
     WHERE attrelid = source AND attnum > 0 AND NOT attisdropped
-      AND (list IS NULL OR lower(attname) = ANY (SELECT lower(w) FROM unnest(wanted) w));
+      AND (list IS NULL OR lower(attname COLLATE "C") = ANY (SELECT lower(w COLLATE "C") FROM unnest(wanted) w));
     IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = source AND attnum = ANY (result) AND attname LIKE '\_\_$%'
             AND attname IN ('__$start_lsn', '__$end_lsn', '__$seqval', '__$operation', '__$update_mask')) THEN
         PERFORM standin.fail(22975, format('Source table ''%s'' contains one of the following reserved column names: __$start_lsn, __$end_lsn, __$seqval, __$operation, and __$update_mask. To enable Change Data Capture for this table, specify a captured column list and ensure that these columns are excluded from the list.', label));
@@ -226,18 +226,18 @@ BEGIN
     ELSIF coalesce(source_schema, '') = '' OR coalesce(source_name, '') = '' THEN
         PERFORM standin.fail(22963, format('Parameter ''%s'' cannot be null or empty. Specify a value for the named parameter and retry the operation.',
             CASE WHEN coalesce(source_schema, '') = '' THEN '@source_schema' ELSE '@source_name' END));
-    ELSIF lower(source_schema) = 'cdc' THEN
+    ELSIF lower(source_schema COLLATE "C") = 'cdc' THEN
         PERFORM standin.fail(22974, 'Tables contained in the cdc schema cannot be enabled for Change Data Capture.');
     END IF;
     PERFORM pg_advisory_xact_lock(21830, 2);
     SELECT r.oid, r.relkind = 'p' INTO source, partitioned FROM standin.relations r
-    WHERE lower(r.nspname) = lower(source_schema) AND lower(r.relname) = lower(source_name) AND r.relkind IN ('r', 'p')
-    ORDER BY r.relname = source_name DESC LIMIT 1;
+    WHERE lower(r.nspname COLLATE "C") = lower(source_schema COLLATE "C") AND lower(r.relname COLLATE "C") = lower(source_name COLLATE "C") AND r.relkind IN ('r', 'p')
+    ORDER BY r.relname = source_name COLLATE "C" DESC LIMIT 1;
     IF source IS NULL THEN
         PERFORM standin.fail(22931, format('Source table ''%s'' does not exist in the current database. Ensure that the correct database context is set. Specify a valid schema and table name for the database.', label));
     ELSIF length(instance) > 100 THEN
         PERFORM standin.fail(22927, format('Capture instance name ''%s'' exceeds the length limit of 100 characters. Specify a name that satisfies the length constraint.', instance));
-    ELSIF EXISTS (SELECT FROM standin.cdc_instance i WHERE lower(i.capture_instance) = lower(instance)) THEN
+    ELSIF EXISTS (SELECT FROM standin.cdc_instance i WHERE lower(i.capture_instance COLLATE "C") = lower(instance COLLATE "C")) THEN
         PERFORM standin.fail(22926, format('Could not create a capture instance because the capture instance name ''%s'' already exists in the current database. Specify an explicit unique name for the parameter @capture_instance.', instance));
     ELSIF (SELECT count(*) FROM standin.cdc_instance i WHERE i.source_relid = source) >= 2 THEN
         PERFORM standin.fail(22962, format('Two capture instances already exist for source table ''%s''. A table can have at most two capture instances. If the current tracking options are not appropriate, disable change tracking for the obsolete instance by using sys.sp_cdc_disable_table and retry the operation.', label));
@@ -251,6 +251,7 @@ BEGIN
     attnums := standin.cdc_columns(source, captured_column_list, key, label);
 
     IF NOT standin.is_captured(source) THEN
+        INSERT INTO standin.cdc_source VALUES (source, standin.columns_of(source));
         FOR leaf IN SELECT relid FROM pg_partition_tree(source) UNION SELECT source::regclass LOOP
             EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', leaf);
         END LOOP;
@@ -304,6 +305,7 @@ BEGIN
     DELETE FROM cdc.index_columns WHERE object_id = i.change_relid::int;
     DELETE FROM cdc.ddl_history WHERE object_id = i.change_relid::int;
     DELETE FROM standin.column WHERE relid = i.change_relid;
+    DELETE FROM standin.cdc_source s WHERE s.relid = i.source_relid AND NOT standin.is_captured(i.source_relid);
     IF NOT standin.is_captured(i.source_relid) AND EXISTS (SELECT FROM pg_class WHERE oid = i.source_relid) THEN
         EXECUTE format('DROP TRIGGER IF EXISTS standin_no_truncate ON %s', i.source_relid::regclass);
         IF EXISTS (SELECT FROM pg_publication_rel WHERE prrelid = i.source_relid) THEN
@@ -327,7 +329,7 @@ BEGIN
     END IF;
     PERFORM pg_advisory_xact_lock(21830, 1);
     FOR i IN SELECT c.capture_instance AS name FROM standin.cdc_instance c
-            WHERE c.source_relid = source AND (lower(capture_instance) = 'all' OR lower(c.capture_instance) = lower(capture_instance)) LOOP
+            WHERE c.source_relid = source AND (lower(capture_instance COLLATE "C") = 'all' OR lower(c.capture_instance COLLATE "C") = lower(capture_instance COLLATE "C")) LOOP
         PERFORM standin.drop_instance(i.name);
         found := true;
     END LOOP;
@@ -358,7 +360,7 @@ BEGIN
         (SELECT string_agg(format('[%s]', x.column_name), ', ' ORDER BY x.index_ordinal::int) FROM cdc.index_columns x WHERE x.object_id = t.object_id)::sys.nvarcharmax,
         (SELECT string_agg(format('[%s]', x.column_name), ', ' ORDER BY x.column_ordinal) FROM cdc.captured_columns x WHERE x.object_id = t.object_id)::sys.nvarcharmax
     FROM cdc.change_tables t JOIN pg_class c ON c.oid::int = t.source_object_id JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE coalesce(wanted_name, '') = '' OR (lower(n.nspname) = lower(wanted_schema) AND lower(c.relname) = lower(wanted_name))
+    WHERE coalesce(wanted_name, '') = '' OR (lower(n.nspname COLLATE "C") = lower(wanted_schema COLLATE "C") AND lower(c.relname COLLATE "C") = lower(wanted_name COLLATE "C"))
     ORDER BY t.object_id;
 END $$;
 

@@ -10,7 +10,7 @@ DECLARE
 BEGIN
     IF standin.database_property('is_cdc_enabled') = '1' THEN
         SELECT t.start_lsn::bytea INTO found FROM cdc.change_tables t
-        WHERE lower(t.capture_instance::pg_catalog.text COLLATE "C") = lower(fn_cdc_get_min_lsn.capture_instance)
+        WHERE lower(t.capture_instance::pg_catalog.text COLLATE "C") = lower(fn_cdc_get_min_lsn.capture_instance COLLATE "C")
           AND (t.role_name IS NULL OR sys.is_member(t.role_name::pg_catalog.text) = 1);
     END IF;
     RETURN coalesce(found, '\x00000000000000000000')::sys.binary;
@@ -37,7 +37,7 @@ DECLARE
     t timestamp := tracking_time::timestamp;
     found pg_catalog.text;
 BEGIN
-    CASE lower(operator)
+    CASE lower(operator COLLATE "C")
         WHEN 'largest less than' THEN
             SELECT max(encode(start_lsn::bytea, 'hex')) INTO found FROM cdc.lsn_time_mapping WHERE tran_end_time::timestamp < t;
         WHEN 'largest less than or equal' THEN
@@ -77,8 +77,8 @@ CREATE OR REPLACE FUNCTION sys.fn_cdc_get_column_ordinal(capture_instance text, 
 #variable_conflict use_column
 BEGIN
     RETURN (SELECT c.column_ordinal FROM cdc.captured_columns c JOIN cdc.change_tables t ON t.object_id = c.object_id
-            WHERE lower(t.capture_instance::pg_catalog.text COLLATE "C") = lower(fn_cdc_get_column_ordinal.capture_instance)
-              AND lower(c.column_name::pg_catalog.text COLLATE "C") = lower(fn_cdc_get_column_ordinal.column_name));
+            WHERE lower(t.capture_instance::pg_catalog.text COLLATE "C") = lower(fn_cdc_get_column_ordinal.capture_instance COLLATE "C")
+              AND lower(c.column_name::pg_catalog.text COLLATE "C") = lower(fn_cdc_get_column_ordinal.column_name COLLATE "C"));
 END $$;
 CREATE OR REPLACE FUNCTION sys.fn_cdc_is_bit_set(bit_position int, update_mask bytea) RETURNS sys.bit LANGUAGE sql IMMUTABLE AS $$
     SELECT (CASE WHEN bit_position < 1 OR bit_position > length(update_mask) * 8 THEN 0
@@ -105,11 +105,11 @@ BEGIN
 BEGIN
     IF from_lsn IS NULL OR to_lsn IS NULL OR from_lsn > to_lsn OR from_lsn < sys.fn_cdc_get_min_lsn(%L)::bytea
             OR sys.fn_cdc_get_min_lsn(%L)::bytea = ''\x00000000000000000000'' OR to_lsn > sys.fn_cdc_get_max_lsn()::bytea
-            OR row_filter_option IS NULL OR lower(row_filter_option) NOT IN (''all'', ''all update old'') THEN
+            OR row_filter_option IS NULL OR lower(row_filter_option COLLATE "C") NOT IN (''all'', ''all update old'') THEN
         PERFORM standin.fail(313, ''An insufficient number of arguments were supplied for the procedure or function cdc.fn_cdc_get_all_changes_ ... .'', 3);
     END IF;
     RETURN QUERY SELECT t."__$start_lsn", t."__$seqval", t."__$operation", t."__$update_mask", %s FROM cdc.%I t
-        WHERE t."__$start_lsn"::bytea BETWEEN from_lsn AND to_lsn AND (t."__$operation" <> 3 OR lower(row_filter_option) = ''all update old'')
+        WHERE t."__$start_lsn"::bytea BETWEEN from_lsn AND to_lsn AND (t."__$operation" <> 3 OR lower(row_filter_option COLLATE "C") = ''all update old'')
         ORDER BY t."__$start_lsn"::bytea, t."__$command_id", t."__$seqval"::bytea, t."__$operation";
 END $f$', name, columns, instance, instance, selected, instance || '_CT');
     EXECUTE format('ALTER FUNCTION cdc.%I SET search_path = pg_catalog', name);
@@ -167,7 +167,7 @@ BEGIN
     PERFORM standin.need_cdc_database(), standin.need_owner();
     PERFORM pg_advisory_xact_lock(21830, 1);
     SELECT t.object_id, t.object_id::oid::regclass AS change, t.start_lsn::bytea AS low INTO i FROM cdc.change_tables t
-    WHERE lower(t.capture_instance::pg_catalog.text COLLATE "C") = lower(capture_instance);
+    WHERE lower(t.capture_instance::pg_catalog.text COLLATE "C") = lower(capture_instance COLLATE "C");
     IF NOT FOUND THEN
         PERFORM standin.fail(22981, 'Object does not exist or access is denied.');
     ELSIF threshold <= 0 THEN
@@ -192,7 +192,9 @@ BEGIN
         IF standin.is_captured(c.objid) AND coalesce(current_setting('standin.quiet', true), '') <> 'on' THEN
             PERFORM pg_logical_emit_message(true, 'standin.ddl', json_build_object('relid', c.objid,
                 'command', coalesce(nullif(current_setting('standin.statement', true), ''), current_query()),
-                'time', clock_timestamp()::timestamp)::pg_catalog.text);
+                'time', clock_timestamp()::timestamp, 'columns', standin.columns_of(c.objid),
+                'types', (SELECT jsonb_object_agg(a.attnum, standin.cdc_column_type(c.objid, a.attnum)) FROM pg_attribute a
+                          WHERE a.attrelid = c.objid AND a.attnum > 0 AND NOT a.attisdropped))::pg_catalog.text);
         END IF;
     END LOOP;
 END $$;
@@ -211,19 +213,21 @@ CREATE EVENT TRIGGER standin_ddl ON ddl_command_end WHEN TAG IN ('ALTER TABLE') 
 CREATE EVENT TRIGGER standin_drop ON sql_drop EXECUTE FUNCTION standin.on_drop();
 
 -- When the capture job meets a schema change: history for each instance of the source, and the new type in the change
--- table, of columns whose type is another now. Called by the job.
-CREATE OR REPLACE FUNCTION standin.cdc_apply_ddl(relid oid, command text, at bytea, happened timestamp) RETURNS void LANGUAGE plpgsql AS $$
+-- table, of columns whose type was another then. Called by the job.
+CREATE OR REPLACE FUNCTION standin.cdc_apply_ddl(relid oid, command text, at bytea, happened timestamp, types jsonb, columns jsonb) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     i record;
     a record;
     changed boolean;
 BEGIN
+    UPDATE standin.cdc_source s SET columns = cdc_apply_ddl.columns WHERE s.relid = cdc_apply_ddl.relid;
     FOR i IN SELECT x.change_relid, x.attnums FROM standin.cdc_instance x WHERE x.source_relid = cdc_apply_ddl.relid LOOP
         changed := false;
-        FOR a IN SELECT s.attnum, c.attname, standin.cdc_column_type(s.attrelid, s.attnum) AS new_type, format_type(c.atttypid, c.atttypmod) AS old_type
-                FROM cdc.captured_columns k JOIN pg_attribute s ON s.attrelid = cdc_apply_ddl.relid AND s.attnum = k.column_id
+        FOR a IN SELECT k.column_id::int2 AS attnum, c.attname, types ->> k.column_id::pg_catalog.text AS new_type,
+                    format_type(c.atttypid, c.atttypmod) AS old_type
+                FROM cdc.captured_columns k
                 JOIN pg_attribute c ON c.attrelid = i.change_relid AND c.attname = k.column_name::pg_catalog.text COLLATE "C"
-                WHERE k.object_id = i.change_relid::int AND NOT s.attisdropped LOOP
+                WHERE k.object_id = i.change_relid::int AND types ? k.column_id::pg_catalog.text LOOP
             IF split_part(a.new_type, ' COLLATE', 1) <> a.old_type THEN
                 EXECUTE format('ALTER TABLE %s ALTER COLUMN %I TYPE %s', i.change_relid::regclass, a.attname, a.new_type);
                 UPDATE cdc.captured_columns k SET column_type = (SELECT c.ms_type FROM standin.all_columns c
@@ -251,7 +255,7 @@ CREATE OR REPLACE FUNCTION sys.sp_cdc_get_ddl_history(capture_instance text) RET
         h.ddl_command, h.ddl_lsn, h.ddl_time
     FROM cdc.ddl_history h JOIN cdc.change_tables t ON t.object_id = h.object_id JOIN pg_class c ON c.oid::int = t.source_object_id
         JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE lower(t.capture_instance::pg_catalog.text COLLATE "C") = lower($1) ORDER BY h.ddl_lsn::bytea
+    WHERE lower(t.capture_instance::pg_catalog.text COLLATE "C") = lower($1 COLLATE "C") ORDER BY h.ddl_lsn::bytea
 $$;
 
 -- sys.dm_cdc_log_scan_sessions and sys.dm_cdc_errors (Transact-SQL): one row a scan, written by the capture job; the row

@@ -173,8 +173,8 @@ CREATE OR REPLACE FUNCTION standin.ct_truncated() RETURNS trigger LANGUAGE plpgs
 BEGIN
     EXECUTE format('DELETE FROM standin.%I', 'ct_' || TG_RELID);
     PERFORM standin.ct_transaction();
-    UPDATE standin.ct_table SET min_valid_version = (SELECT 1 + greatest(max(version), 0) FROM standin.ct_commit),
-        begin_version = (SELECT 1 + greatest(max(version), 0) FROM standin.ct_commit) WHERE relid = TG_RELID;
+    UPDATE standin.ct_table SET min_valid_version = sys.change_tracking_current_version() + 1,
+        begin_version = sys.change_tracking_current_version() + 1 WHERE relid = TG_RELID;
     RETURN NULL;
 END $$;
 
