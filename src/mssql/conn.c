@@ -227,15 +227,23 @@ static void listen_no_more(struct ms_conn *self)
     (void)ms_shim_listen(NULL);
 }
 
+/* Tells the server to stop and reads to its answer; a server that gives none in time loses the link. */
+static void drain(struct ms_conn *self)
+{
+    self->grace = 0;
+    self->messages.attention = true;
+    if (ms_conn_alive(self))
+        (void)dbcancel(self->db);
+    listen_no_more(self);
+}
+
 /* Everything pending is thrown away; err tells why the command failed. Always false. */
 static bool give_up(struct ms_conn *self, struct error *err)
 {
     struct ms_messages heard = self->messages;
     bool canceled = atomic_load(&self->canceled);
     self->in_results = false;
-    if (ms_conn_alive(self))
-        (void)dbcancel(self->db);
-    listen_no_more(self);
+    drain(self);
     self->messages = heard;
     if (canceled)
         return error_set(err, ERROR_CANCELED, "%s: canceled", self->endpoint);
@@ -351,8 +359,7 @@ void ms_query_stop(struct ms_conn *self)
     if (!ms_conn_alive(self))
         return;
     ms_conn_call(self);
-    (void)dbcancel(self->db);
-    listen_no_more(self);
+    drain(self);
 }
 
 bool ms_exec_count(struct ms_conn *self, const char *sql, int64_t *rows, struct error *err)

@@ -23,8 +23,7 @@
 
 static struct config_sqlserver server;
 
-/* ------------------------------------------------------------------------------ a link that can be cut or
- * fall silent */
+/* -------- a link that can be cut or fall silent */
 
 struct proxy {
     int listener, client, upstream, port;
@@ -108,8 +107,7 @@ static void close_through(struct proxy *self, struct ms_conn *conn)
     close(self->listener);
 }
 
-/* ---------------------------------------------------------------------------------------------------------
- * opening */
+/* -------- opening */
 
 static void a_connection_knows_where_it_is(void **state)
 {
@@ -188,8 +186,59 @@ static void nobody_there_is_retried(void **state)
     assert_non_null(strstr(err.text, "no address"));
 }
 
-/* -------------------------------------------------------------------------------------------------------
- * commands */
+static void a_server_of_freetds_conf_is_found(void **state)
+{
+    (void)state;
+    static char name[] = "Old Server";
+    struct config_sqlserver s = server;
+    struct ms_conn c;
+    s.host = NULL;
+    s.port = 0;
+    s.server = name;
+    ms_live_open(&c, &s, "named");
+    assert_string_equal(c.where, "[Old Server]/master");
+    ms_conn_close(&c);
+}
+
+/* CROSSFADE_TEST_SQLSERVER_CA: the file whose CA signed the certificate of the server, which is for the name
+ * that the tests connect to. */
+static void certificates_are_verified(void **state)
+{
+    (void)state;
+    static char system_ca[] = "/etc/ssl/certs/ca-certificates.crt", loopback[] = "127.0.0.1",
+                localhost[] = "localhost";
+    struct config_sqlserver s = server;
+    struct ms_conn_options options = ms_live_options(&s, "tls");
+    struct ms_conn c;
+    struct error err;
+    char *ca = getenv("CROSSFADE_TEST_SQLSERVER_CA");
+    if (!ca)
+        skip();
+    s.encrypt = SQLSERVER_REQUIRE;
+    s.hostname = true;
+    s.ca = ca;
+    if (!ms_conn_open(&c, &options, &err))
+        fail_msg("%s", err.text);
+    ms_conn_close(&c);
+    s.ca = NULL;
+    assert_false(ms_conn_open(&c, &options, &err));
+    assert_int_equal(err.kind, ERROR_RETRY);
+    assert_non_null(strstr(err.text, "legacy.encrypt"));
+    s.ca = system_ca;
+    assert_false(ms_conn_open(&c, &options, &err));
+    s.ca = ca;
+    s.host = strcmp(server.host, localhost) == 0 ? loopback : localhost;
+    assert_false(ms_conn_open(&c, &options, &err)); /* not the name of the certificate */
+    s.hostname = false;
+    assert_true(ms_conn_open(&c, &options, &err));
+    ms_conn_close(&c);
+    s.ca = NULL;
+    s.trust_server_certificate = true;
+    assert_true(ms_conn_open(&c, &options, &err));
+    ms_conn_close(&c);
+}
+
+/* -------- commands */
 
 static void values_are_told_apart(void **state)
 {
@@ -319,8 +368,11 @@ static void transactions_end_as_told(void **state)
     ms_conn_close(&c);
 }
 
-/* ------------------------------------------------------------------------------------------------- ends of
- * waiting */
+/* -------- ends of waiting */
+
+static const char many_rows[] =
+    "SELECT TOP (200000) a.object_id, REPLICATE(N'x', 200) FROM sys.all_columns AS a "
+    "CROSS JOIN sys.all_columns AS b";
 
 struct later {
     struct ms_conn *conn;
@@ -378,6 +430,26 @@ static void abort_cuts_the_link_at_once(void **state)
     ms_conn_close(&c);
 }
 
+static void cancel_ends_the_rows_too(void **state)
+{
+    (void)state;
+    struct ms_conn c;
+    struct error err;
+    ms_live_open(&c, &server, "rows");
+    assert_true(ms_query_start(&c, many_rows, &err));
+    assert_int_equal(ms_query_next(&c, &err), MS_ROW);
+    ms_conn_cancel(&c);
+    assert_int_equal(ms_query_next(&c, &err), MS_FAILED);
+    assert_int_equal(err.kind, ERROR_CANCELED);
+    ms_conn_resume(&c);
+    assert_true(ms_conn_alive(&c));
+    assert_true(ms_query_start(&c, many_rows, &err));
+    assert_int_equal(ms_query_next(&c, &err), MS_ROW);
+    ms_query_stop(&c);
+    assert_string_equal(ms_live_ask(&c, "SELECT 8"), "8");
+    ms_conn_close(&c);
+}
+
 static void a_time_out_ends_a_statement_and_keeps_the_link(void **state)
 {
     (void)state;
@@ -420,11 +492,7 @@ static void hazard_53_a_dead_link_ends_every_loop(void **state)
     struct ms_conn c;
     struct error err;
     open_through(&proxy, &c, 30000);
-    assert_true(
-        ms_query_start(&c,
-                       "SELECT TOP (200000) a.object_id, REPLICATE(N'x', 200) FROM sys.all_columns AS a "
-                       "CROSS JOIN sys.all_columns AS b",
-                       &err));
+    assert_true(ms_query_start(&c, many_rows, &err));
     assert_int_equal(ms_query_next(&c, &err), MS_ROW);
     atomic_store(&proxy.mode, 2);
     enum ms_next next = MS_ROW;
@@ -443,23 +511,46 @@ static void hazard_53_a_dead_link_ends_every_loop(void **state)
     close_through(&proxy, &c);
 }
 
+/* A file of the user's, for the shim to find. */
+static char *user_file(void)
+{
+    static char path[] = "/tmp/ms-conn-test.XXXXXX";
+    char host[200] = "";
+    int port = 0;
+    const char *text = getenv("CROSSFADE_TEST_SQLSERVER");
+    int fd = text && sscanf(text, "%199[^:]:%d", host, &port) == 2 ? mkstemp(path) : -1;
+    if (fd >= 0) {
+        dprintf(fd, "[global]\n\ttds version = 4.2\n[Old Server]\n\thost = %s\n\tport = %d\n", host, port);
+        close(fd);
+        setenv("FREETDSCONF", path, 1);
+    }
+    return fd >= 0 ? path : NULL;
+}
+
 int main(void)
 {
+    char *file = user_file();
     server = ms_live_need();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_knows_where_it_is),
         cmocka_unit_test(hazard_47_over_long_values_are_refused_not_cut),
         cmocka_unit_test(wrong_logins_are_refused),
         cmocka_unit_test(nobody_there_is_retried),
+        cmocka_unit_test(a_server_of_freetds_conf_is_found),
+        cmocka_unit_test(certificates_are_verified),
         cmocka_unit_test(values_are_told_apart),
         cmocka_unit_test(sets_and_counts_come_in_order),
         cmocka_unit_test(hazard_30_an_error_behind_rows_is_no_end),
         cmocka_unit_test(transactions_end_as_told),
         cmocka_unit_test(cancel_ends_a_statement_and_keeps_the_link),
+        cmocka_unit_test(cancel_ends_the_rows_too),
         cmocka_unit_test(abort_cuts_the_link_at_once),
         cmocka_unit_test(a_time_out_ends_a_statement_and_keeps_the_link),
         cmocka_unit_test(a_silent_server_is_given_up),
         cmocka_unit_test(hazard_53_a_dead_link_ends_every_loop),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    if (file)
+        unlink(file);
+    return failed;
 }
