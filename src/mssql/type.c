@@ -247,6 +247,11 @@ void ms_type_staging(const struct ms_column_type *column, const struct ms_carrie
     case MS_SQL_VARIANT:
         stage_text(4000, out);
         break;
+    case MS_TIME: /* FreeTDS sends these with seven digits whatever the column has */
+    case MS_DATETIME2:
+    case MS_DATETIMEOFFSET:
+        buffer_printf(out, "%s(7)", column->type->name);
+        break;
     case MS_HIERARCHYID:
         buffer_puts(out, bytes ? "varbinary(892)" : "nvarchar(4000) COLLATE DATABASE_DEFAULT");
         break;

@@ -182,7 +182,8 @@ void ms_type_select(const struct ms_column_type *column, const struct ms_carrier
  * can't convert (lone surrogates); ms_value_decode knows it by the datum's type. Appended. */
 void ms_type_select_raw(const char *quoted, struct buffer *out);
 /* The type of a staging column for the way back: what the codec's bound values are of, and what converts to
- * the column without change on assignment. Appended: nvarchar(max) COLLATE DATABASE_DEFAULT, datetime2(7) …
+ * the column without change on assignment. Appended: nvarchar(max) COLLATE DATABASE_DEFAULT, datetime2(7) for
+ * any datetime2 …
  */
 void ms_type_staging(const struct ms_column_type *column, const struct ms_carrier *carrier,
                      struct buffer *out);

@@ -21,12 +21,41 @@ bool ms_value_malformed(const struct ms_codec *self, const struct value *value, 
                      value->kind == VALUE_TEXT ? "text" : "binary");
 }
 
+/* db-lib's fixed types take no length. */
+static bool is_fixed_type(uint8_t type)
+{
+    switch (type) {
+    case MS_WIRE_CHAR:
+    case MS_WIRE_VARBINARY:
+    case MS_WIRE_NUMERIC:
+    case MS_WIRE_TIME:
+    case MS_WIRE_DATETIME2:
+    case MS_WIRE_DATETIMEOFFSET:
+        return false;
+    default:
+        return true;
+    }
+}
+
 char *ms_value_bind(struct buffer *out, uint8_t type, size_t size, struct ms_bound *bound)
 {
     size_t pad = (8 - out->length % 8) % 8;
     buffer_extend(out, pad);
+    assert(out->length + size <= INT32_MAX);
     *bound = (struct ms_bound){.offset = (uint32_t)out->length, .length = (uint32_t)size, .type = type};
+    bound->varlen = is_fixed_type(type) ? -1 : (int32_t)size;
     return buffer_extend(out, size);
+}
+
+void ms_value_bind_end(struct buffer *out, struct ms_bound *bound)
+{
+    assert(out->length <= INT32_MAX);
+    bound->length = (uint32_t)(out->length - bound->offset);
+    bound->varlen = (int32_t)bound->length;
+    if (bound->length == 0) {
+        buffer_putc(out, '\0');
+        bound->varlen = -1;
+    }
 }
 
 /* Integers of any width; the server sends a column's own, an expression may widen it. */
@@ -342,15 +371,14 @@ static MS_ENCODE(encode_bytes)
                          ms_type_at(self->type)->name, self->limit);
     size_t before = out->length;
     char *at = ms_value_bind(out, MS_WIRE_VARBINARY, length, bound);
-    if (!text) {
-        if (length)
-            memcpy(at, value->data, length);
-        return true;
+    if (text && !parse_hex(value->data + 2, length, (unsigned char *)at)) {
+        out->length = before;
+        return ms_value_malformed(self, value, err);
     }
-    if (parse_hex(value->data + 2, length, (unsigned char *)at))
-        return true;
-    out->length = before;
-    return ms_value_malformed(self, value, err);
+    if (!text && length)
+        memcpy(at, value->data, length);
+    ms_value_bind_end(out, bound);
+    return true;
 }
 
 static MS_DECODE(decode_rowversion)
@@ -458,5 +486,8 @@ bool ms_value_encode(const struct ms_codec *codec, const struct value *value, st
         *bound = (struct ms_bound){.offset = (uint32_t)out->length, .null = true};
         return true;
     }
+    /* The most any value needs: UTF-16 of ASCII, or a struct. */
+    if (out->length + 2 * (size_t)value->length + 64 > INT32_MAX)
+        return error_set(err, ERROR_DATA, "a value of %u bytes makes a row of more than 2 GB", value->length);
     return codec->encode(codec, value, out, bound, err);
 }

@@ -74,11 +74,13 @@ struct ms_numeric {
     uint8_t array[33]; /* [0]: 1 = negative; then the magnitude, big-endian, as long as the precision needs */
 };
 
-/* One value as bcp takes it: `length` bytes at `offset` of the buffer, aligned to 8. */
+/* One value as bcp takes it: `length` bytes at `offset` of the buffer, aligned to 8. An empty value has a NUL
+ * there, so that bcp, told -1, measures none. */
 struct ms_bound {
     uint32_t offset;
     uint32_t length;
-    uint8_t type; /* enum ms_wire; characters: MS_WIRE_NVARCHAR in UTF-16LE */
+    int32_t varlen; /* for bcp_bind and bcp_collen: -1 for fixed types and for what is empty, 0 for NULL */
+    uint8_t type; /* enum ms_wire; characters: MS_WIRE_CHAR, but in UTF-16LE, which bcp passes on as it is */
     bool null;
 };
 

@@ -70,6 +70,8 @@ bool ms_value_malformed(const struct ms_codec *self, const struct value *value, 
 
 /* Room of `size` bytes at a multiple of 8. */
 char *ms_value_bind(struct buffer *out, uint8_t type, size_t size, struct ms_bound *bound);
+/* For values of any length, which were appended at bound->offset. */
+void ms_value_bind_end(struct buffer *out, struct ms_bound *bound);
 
 static inline int16_t ms_get_i16(const void *p)
 {

@@ -293,12 +293,12 @@ static bool bind_characters(const struct ms_codec *self, struct slice text, stru
         text = (struct slice){text.data + skip, text.length - skip};
     }
     size_t before = out->length;
-    ms_value_bind(out, MS_WIRE_NVARCHAR, 0, bound);
+    ms_value_bind(out, MS_WIRE_CHAR, 0, bound);
     if (!ms_value_utf16(text, out)) {
         out->length = before;
         return error_set(err, ERROR_DATA, "the text is not UTF-8");
     }
-    bound->length = (uint32_t)(out->length - bound->offset);
+    ms_value_bind_end(out, bound);
     size_t length = self->is_utf8 ? text.length : bound->length / 2;
     if (self->limit && length > self->limit) {
         out->length = before;

@@ -41,7 +41,7 @@ static bool encode(const struct ms_codec *codec, struct value value, struct buff
 /* As the server would send it; characters as they are re-read in UTF-16. */
 static struct ms_datum sent(const struct ms_bound *bound, const struct buffer *bytes)
 {
-    uint8_t type = bound->type == MS_WIRE_NVARCHAR ? MS_WIRE_BINARY : bound->type;
+    uint8_t type = bound->type == MS_WIRE_CHAR ? MS_WIRE_BINARY : bound->type;
     return (struct ms_datum){buffer_text(bytes) + bound->offset, bound->length, type};
 }
 
@@ -55,7 +55,7 @@ static void forth(const struct ms_codec *codec, const struct ms_carrier *carrier
         bool same_scale =
             carrier->convert != MS_CONVERT_DECIMAL || ((const uint8_t *)datum.data)[1] == codec->scale;
         bool again = decode(codec, sent(&bound, &bytes), &second);
-        assert(again || bound.type == MS_WIRE_NVARCHAR);
+        assert(again || bound.type == MS_WIRE_CHAR);
         if (carrier->fit == MS_EXACT && same_scale) {
             assert(again && second.length == first.length);
             assert(first.length == 0 || memcmp(first.data, second.data, first.length) == 0);
@@ -71,7 +71,7 @@ static void back(const struct ms_codec *codec, struct value value)
     struct buffer bytes = {0}, out = {0};
     struct ms_bound bound;
     if (encode(codec, value, &bytes, &bound))
-        assert(decode(codec, sent(&bound, &bytes), &out) || bound.type == MS_WIRE_NVARCHAR);
+        assert(decode(codec, sent(&bound, &bytes), &out) || bound.type == MS_WIRE_CHAR);
     buffer_free(&bytes);
     buffer_free(&out);
 }

@@ -191,7 +191,7 @@ static void test_staging_columns(void **state)
     assert_staging(MS_TEXT, 16, MS_OID_TEXT, "nvarchar(max) COLLATE DATABASE_DEFAULT");
     assert_staging(MS_BINARY, 16, MS_OID_BYTEA, "varbinary(16)");
     assert_staging(MS_IMAGE, 16, MS_OID_BYTEA, "varbinary(max)");
-    assert_staging(MS_DATETIME2, 8, MS_OID_TIMESTAMP, "datetime2(2)");
+    assert_staging(MS_DATETIME2, 8, MS_OID_TIMESTAMP, "datetime2(7)");
     assert_staging(MS_ROWVERSION, 8, MS_OID_BYTEA, "binary(8)");
     assert_staging(MS_GEOMETRY, -1, MS_OID_TEXT, "nvarchar(max) COLLATE DATABASE_DEFAULT");
 }

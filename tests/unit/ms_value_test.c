@@ -81,7 +81,7 @@ static struct ms_codec codec_for(const struct ms_column_type *c, uint32_t oid,
 static void assert_same(const struct ms_case *c, const struct ms_bound *bound, const char *data)
 {
     const char *at = data + bound->offset;
-    if (bound->type == MS_WIRE_NVARCHAR) {
+    if (bound->type == MS_WIRE_CHAR) {
         struct buffer expected = {0};
         size_t length = c->datum.length;
         const char *text = c->datum.data;
@@ -305,8 +305,58 @@ static void test_null_goes_back_as_null(void **state)
     struct error err = {0};
     struct value v = {NULL, 0, VALUE_NULL};
     assert_true(ms_value_encode(&codec, &v, &out, &bound, &err));
-    assert_true(bound.null && bound.length == 0);
+    assert_true(bound.null && bound.length == 0 && bound.varlen == 0);
     buffer_free(&out);
+}
+
+/* What bcp is told: -1 for fixed types and for what is empty, where it then finds a NUL. */
+static void test_lengths_for_bcp(void **state)
+{
+    (void)state;
+    static const struct {
+        enum ms_type_id type;
+        uint32_t oid;
+        const char *text;
+        int32_t varlen;
+    } cases[] = {
+        {MS_INT, MS_OID_INT4, "1", -1},
+        {MS_DATE, MS_OID_DATE, "2000-01-01", -1},
+        {MS_UNIQUEIDENTIFIER, MS_OID_UUID, "00112233-4455-6677-8899-aabbccddeeff", -1},
+        {MS_DECIMAL, MS_OID_NUMERIC, "1", 35},
+        {MS_DATETIME2, MS_OID_TIMESTAMP, "2000-01-01 00:00:00", 16},
+        {MS_NVARCHAR, MS_OID_VARCHAR, "ab", 4},
+        {MS_NVARCHAR, MS_OID_VARCHAR, "", -1},
+        {MS_NCHAR, MS_OID_BPCHAR, "  ", -1},
+        {MS_VARBINARY, MS_OID_BYTEA, "\\x01", 1},
+        {MS_VARBINARY, MS_OID_BYTEA, "\\x", -1},
+    };
+    struct buffer out = {0};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct ms_column_type c = column(cases[i].type, 8, 10, 2);
+        struct ms_codec codec = codec_for(&c, cases[i].oid, NULL);
+        struct value v = {cases[i].text, (uint32_t)strlen(cases[i].text), VALUE_TEXT};
+        struct ms_bound bound;
+        struct error err = {0};
+        if (!ms_value_encode(&codec, &v, &out, &bound, &err))
+            fail_msg("%s: %s", cases[i].text, err.text);
+        buffer_puts(&out, "more");
+        assert_int_equal(bound.varlen, cases[i].varlen);
+        assert_true(bound.length > 0 || out.data[bound.offset] == '\0');
+    }
+    buffer_free(&out);
+}
+
+static void test_a_row_beyond_two_gigabytes_is_refused(void **state)
+{
+    (void)state;
+    struct ms_column_type c = column(MS_NVARCHAR, -1, 0, 0);
+    struct ms_codec codec = codec_for(&c, MS_OID_TEXT, NULL);
+    struct value v = {"", 1u << 30, VALUE_TEXT}; /* not read */
+    struct buffer out = {0};
+    struct ms_bound bound;
+    struct error err = {0};
+    assert_false(ms_value_encode(&codec, &v, &out, &bound, &err));
+    assert_int_equal(err.kind, ERROR_DATA);
 }
 
 /* Every codec with every length of every wire type: no crash, ERROR_DATA or a value. */
@@ -515,6 +565,8 @@ int main(void)
         cmocka_unit_test(test_xml_declaration_is_left_out),
         cmocka_unit_test(test_copy_field),
         cmocka_unit_test(test_null_goes_back_as_null),
+        cmocka_unit_test(test_lengths_for_bcp),
+        cmocka_unit_test(test_a_row_beyond_two_gigabytes_is_refused),
         cmocka_unit_test(test_other_types_are_refused),
         cmocka_unit_test(test_refused_on_the_way_back),
         cmocka_unit_test(test_rounded_on_the_way_back),
