@@ -51,8 +51,27 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/test_quickstart.py \
 	tests/scenario/test_redis.py \
 	tests/scenario/test_service.py \
+	tests/scenario/test_standin_cdc.py \
 	tests/scenario/test_types.py \
 	tests/scenario/test_versions.py
+# The stand-in for SQL Server: its system side.
+EXTRA_DIST += tests/standin/cdc.py \
+	tests/standin/cdc_capture.py \
+	tests/standin/cdc_jobs.py \
+	tests/standin/cdc_pgoutput.py \
+	tests/standin/cdc_rows.py \
+	tests/standin/sql/10_base.sql \
+	tests/standin/sql/20_types.sql \
+	tests/standin/sql/21_objects.sql \
+	tests/standin/sql/22_indexes.sql \
+	tests/standin/sql/23_server.sql \
+	tests/standin/sql/24_functions.sql \
+	tests/standin/sql/30_jobs.sql \
+	tests/standin/sql/31_cdc.sql \
+	tests/standin/sql/32_cdc_functions.sql \
+	tests/standin/sql/40_ct.sql \
+	tests/standin/sql/41_restore.sql \
+	tests/standin/sql/90_path.sql
 
 # Programs against real servers; PYTEST_ARGS='-k name' picks some.
 check-scenarios: all $(check_PROGRAMS)
