@@ -2,6 +2,7 @@
 #include "mssql/value.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -122,7 +123,7 @@ static MS_DECODE(decode_int_numeric)
     int64_t v;
     if (!datum_int(datum, &v))
         return ms_value_unexpected(self, datum, err);
-    ms_value_put_numeric(out, v < 0, v < 0 ? -(uint64_t)v : (uint64_t)v, 0);
+    ms_value_put_numeric(out, v < 0, ms_value_magnitude(v), 0);
     return true;
 }
 

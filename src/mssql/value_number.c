@@ -6,6 +6,7 @@
 #include "mssql/value_part.h"
 
 #include <assert.h>
+#include <endian.h>
 
 enum { DIGITS_MAX = 38, GROUPS_MAX = 12, NUMERIC_NEGATIVE = 0x4000 };
 
@@ -151,7 +152,7 @@ MS_DECODE(ms_value_decode_money)
     } else {
         return ms_value_unexpected(self, datum, err);
     }
-    ms_value_put_numeric(out, v < 0, v < 0 ? -(uint64_t)v : (uint64_t)v, 4);
+    ms_value_put_numeric(out, v < 0, ms_value_magnitude(v), 4);
     return true;
 }
 
@@ -285,7 +286,7 @@ MS_ENCODE(ms_value_encode_decimal_int)
     int64_t v;
     if (!ms_value_read_int(self, value, &v, err))
         return false;
-    ms_u128 magnitude = v < 0 ? -(uint64_t)v : (uint64_t)v;
+    ms_u128 magnitude = ms_value_magnitude(v);
     if (magnitude >= power10(self->precision - self->scale))
         return too_many(err, self->precision, self->scale);
     bind_decimal(self, v < 0, magnitude * power10(self->scale), out, bound);

@@ -5,7 +5,6 @@
 #ifndef MSSQL_VALUE_PART_H
 #define MSSQL_VALUE_PART_H
 
-#include <endian.h>
 #include <string.h>
 
 #include "mssql/value.h"
@@ -97,17 +96,24 @@ static inline int64_t ms_get_i64(const void *p)
 /* Big-endian. */
 static inline uint16_t ms_get_b16(const void *p)
 {
-    return be16toh((uint16_t)ms_get_i16(p));
+    const unsigned char *b = p;
+    return (uint16_t)(b[0] << 8 | b[1]);
 }
 
 static inline uint32_t ms_get_b32(const void *p)
 {
-    return be32toh((uint32_t)ms_get_i32(p));
+    return (uint32_t)ms_get_b16(p) << 16 | ms_get_b16((const char *)p + 2);
 }
 
 static inline uint64_t ms_get_b64(const void *p)
 {
-    return be64toh((uint64_t)ms_get_i64(p));
+    return (uint64_t)ms_get_b32(p) << 32 | ms_get_b32((const char *)p + 4);
+}
+
+/* |v|, of the least integer too. */
+static inline uint64_t ms_value_magnitude(int64_t v)
+{
+    return v < 0 ? UINT64_C(0) - (uint64_t)v : (uint64_t)v;
 }
 
 static inline struct slice ms_value_slice(const struct value *value)

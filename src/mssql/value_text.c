@@ -6,6 +6,8 @@
  */
 #include "mssql/value_part.h"
 
+#include <endian.h>
+
 #include "base/utf8.h"
 
 static const char replacement[] = "\xEF\xBF\xBD"; /* U+FFFD */
