@@ -227,11 +227,15 @@ def test_null_rules_of_large_and_computed_columns(db):
         (1, 2, "y", None, None)]
 
 
-def test_update_of_the_key_is_delete_and_insert(db):
-    db.enable()
-    db("INSERT INTO dbo.t VALUES (1, 'a')")
+def test_update_of_a_unique_column_is_delete_and_insert(db):
+    """KB 3030352. The pair has one __$seqval."""
+    db.enable(columns="id int PRIMARY KEY, v sys.nvarchar(50), code int UNIQUE, CONSTRAINT both_of UNIQUE (v, id)")
+    db("INSERT INTO dbo.t VALUES (1, 'a', 7)")
     db("UPDATE dbo.t SET id = 2")
-    assert db.wait_changes(3) == [(2, 1, "a"), (1, 1, "a"), (2, 2, "a")]
+    db("UPDATE dbo.t SET code = 8")
+    rows = db.wait_changes(5, '"__$operation", "__$command_id", id, code, "__$seqval"::pg_catalog.text')
+    assert [r[:4] for r in rows] == [(2, 1, 1, 7), (1, 1, 1, 7), (2, 2, 2, 7), (1, 1, 2, 7), (2, 2, 2, 8)]
+    assert rows[1][4] == rows[2][4] and rows[3][4] == rows[4][4]
 
 
 def test_update_without_change_leaves_no_row(db):

@@ -224,19 +224,21 @@ class Capture:
     def _load(self, cur):
         """The capture instances as they are now."""
         cur.execute("""
-            SELECT i.change_relid, i.source_relid, i.capture_instance, i.key_attnums, k.column_name::pg_catalog.text COLLATE "C", k.column_id,
+            SELECT i.change_relid, i.source_relid, i.capture_instance,
+                (SELECT array_agg(DISTINCT n) FROM pg_index x, unnest((x.indkey::int2[])[0:x.indnkeyatts - 1]) n
+                 WHERE x.indrelid = i.source_relid AND x.indisunique), k.column_name::pg_catalog.text COLLATE "C", k.column_id,
                 k.column_type::pg_catalog.text, c.max_length, k.is_computed::int,
                 EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = i.change_relid AND a.attname = '__$command_id')
             FROM standin.cdc_instance i JOIN cdc.captured_columns k ON k.object_id = i.change_relid::int
                 JOIN standin.all_columns c ON c.attrelid = i.change_relid AND c.attname = k.column_name::pg_catalog.text COLLATE "C"
             ORDER BY i.change_relid, k.column_ordinal""")
         found = {}
-        for oid, source, name, key, column, attnum, ms_type, max_length, computed, has_command in cur.fetchall():
-            entry = found.setdefault(oid, (source, name, key, has_command, []))
+        for oid, source, name, unique, column, attnum, ms_type, max_length, computed, has_command in cur.fetchall():
+            entry = found.setdefault(oid, (source, name, unique or [], has_command, []))
             entry[4].append(Column(column, attnum, ms_type, max_length, computed))
         self.instances, self.by_source = {}, {}
-        for oid, (source, name, key, has_command, columns) in found.items():
-            i = Instance(oid, source, name, columns, key)
+        for oid, (source, name, unique, has_command, columns) in found.items():
+            i = Instance(oid, source, name, columns, unique)
             i.has_command_id = has_command
             self.instances[oid] = i
             self.by_source.setdefault(source, []).append(i)

@@ -8,8 +8,9 @@ NULL rules of the page: computed columns always; text, ntext and image for 1 and
 column changed. Columns that the source no longer has: NULL.
 
 Two things the page leaves open. An update that changes no captured column gives no row here (the log of SQL Server
-has nothing to say of it, either). An update of the key columns comes as delete and insert: SQL Server's log holds such
-an update as that pair; the two rows share __$seqval and have consecutive __$command_id."""
+has nothing to say of it, either). An update of a column of any unique index comes as delete and insert: "FIX: The
+change table is ordered incorrectly for updated rows" (KB 3030352) speaks of that pair, trace flag 8207 switches it off.
+The two rows share __$seqval and have consecutive __$command_id; of the latter no page says more than that it rises."""
 from .cdc_pgoutput import UNCHANGED
 
 DELETE, INSERT, BEFORE, AFTER = 1, 2, 3, 4
@@ -34,11 +35,10 @@ def mask_of(positions, count):
 
 
 class Instance:
-    """A capture instance: its columns in order, the positions of its key, and where they are in the rows of the source."""
+    """A capture instance: its columns in order, and where they and the columns of unique indexes are in the source's rows."""
 
-    def __init__(self, oid, source, name, columns, key):
-        self.oid, self.source, self.name, self.columns = oid, source, name, columns
-        self.key = [i for i, c in enumerate(columns) if c.attnum in key]
+    def __init__(self, oid, source, name, columns, unique):
+        self.oid, self.source, self.name, self.columns, self.unique = oid, source, name, columns, unique
         self.full_mask = mask_of(range(len(columns)), len(columns))
         self.places = None
         self.has_command_id = True
@@ -47,6 +47,7 @@ class Instance:
         """attnums of the source's columns, in the order in which its rows come."""
         where = {n: i for i, n in enumerate(attnums)}
         self.places = [None if c.kind == "computed" else where.get(c.attnum) for c in self.columns]
+        self.unique_places = {i for i, n in enumerate(attnums) if n in self.unique}
         self.straight = None not in self.places
         self.last = max((p for p in self.places if p is not None), default=-1)
         self.special = any(c.kind in ("lob", "max") for c in self.columns)
@@ -74,11 +75,11 @@ class Instance:
         if UNCHANGED in new:
             new = [o if n is UNCHANGED else n for o, n in zip(old, new)]
         differ = {p for p, (o, n) in enumerate(zip(old, new)) if o != n}
+        if differ & self.unique_places:
+            return [(DELETE, self.full_mask, self._pick(old, DELETE)), (INSERT, self.full_mask, self._pick(new, INSERT))]
         changed = {i for i, p in enumerate(self.places) if p in differ}
         if not changed:
             return []
-        if any(i in changed for i in self.key):
-            return [(DELETE, self.full_mask, self._pick(old, DELETE)), (INSERT, self.full_mask, self._pick(new, INSERT))]
         mask = mask_of(changed, len(self.columns))
         return [(BEFORE, mask, self._pick(old, BEFORE, changed)), (AFTER, mask, self._pick(new, AFTER))]
 

@@ -110,11 +110,13 @@ SELECT a.attrelid, a.attnum, a.attname, a.attnotnull, r.relname, r.nspname,
     coalesce(k.rowguid, false) AS rowguid, m.masking_function, m.encryption_type, m.user_type,
     coalesce(m.is_persisted, false) AS is_persisted, coalesce(m.is_filestream, false) AS is_filestream,
     coalesce(m.generated_always_type, 0::int2) AS generated_always_type,
-    coalesce((SELECT d.oid FROM standin.defaults d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum), 0) AS default_oid
+    CASE WHEN a.attgenerated = '' AND k.computed IS NULL AND k.identity_seed IS NULL AND k.ms_type IS DISTINCT FROM 'timestamp'
+        THEN coalesce(d.oid, 0) ELSE 0 END AS default_oid
 FROM pg_attribute a JOIN standin.relations r ON r.oid = a.attrelid
     LEFT JOIN standin.column k ON k.relid = a.attrelid AND k.attnum = a.attnum
-    LEFT JOIN standin.column_more m ON m.relid = a.attrelid AND m.attnum = a.attnum,
-    LATERAL standin.type_facts(a.atttypid, a.atttypmod) f
+    LEFT JOIN standin.column_more m ON m.relid = a.attrelid AND m.attnum = a.attnum
+    LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    LEFT JOIN LATERAL standin.type_facts(a.atttypid, a.atttypmod) f ON k.relid IS NULL
 WHERE a.attnum > 0 AND NOT a.attisdropped;
 
 -- sys.columns (Transact-SQL)

@@ -71,36 +71,38 @@ SELECT c.oid::int AS constraint_object_id, k.ordinal::int AS constraint_column_i
 FROM standin.constraints c, LATERAL unnest(c.conkey, c.confkey) WITH ORDINALITY AS k(here, there, ordinal)
 WHERE c.contype = 'f';
 
--- The physical parts of a table: itself, or its partitions in the order of their bounds' text.
+-- The physical parts of a table: itself, or its partitions in the order in which they were made.
 CREATE VIEW standin.parts_of AS
-SELECT r.oid AS relid, c.oid AS part, row_number() OVER (PARTITION BY r.oid ORDER BY c.oid)::int AS number
-FROM standin.relations r JOIN pg_class c ON c.oid = r.oid OR (r.relkind = 'p' AND c.oid IN (
-    SELECT t.relid FROM pg_partition_tree(r.oid) t WHERE t.isleaf))
-WHERE (r.relkind = 'r' AND c.oid = r.oid) OR (r.relkind = 'p' AND c.oid <> r.oid);
+SELECT r.oid AS relid, r.oid AS part, 1 AS number FROM standin.relations r WHERE r.relkind = 'r'
+UNION ALL
+SELECT r.oid, t.relid::oid, (row_number() OVER (PARTITION BY r.oid ORDER BY t.relid::oid))::int
+FROM standin.relations r, LATERAL pg_partition_tree(r.oid) t WHERE r.relkind = 'p' AND t.isleaf;
 
 -- Rows: what the statistics say, as sys.partitions.rows is approximate, too.
 CREATE OR REPLACE FUNCTION standin.rows(part oid) RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT greatest(c.reltuples, pg_stat_get_live_tuples(part), 0)::bigint FROM pg_class c WHERE c.oid = part
 $$;
 
+CREATE VIEW standin.partitions AS
+SELECT p.relid, p.part, p.number, i.index_id, i.indexrelid, (p.part::bigint << 8) + i.index_id AS id
+FROM standin.parts_of p JOIN standin.indexes i ON i.indrelid = p.relid;
+
 -- sys.partitions (Transact-SQL)
 CREATE VIEW sys.partitions AS
-SELECT (p.part::bigint << 8) + i.index_id AS partition_id, p.relid::int AS object_id, i.index_id, p.number AS partition_number,
-    (p.part::bigint << 8) + i.index_id AS hobt_id, standin.rows(p.part) AS rows, 0::smallint AS filestream_filegroup_id,
+SELECT p.id AS partition_id, p.relid::int AS object_id, p.index_id, p.number AS partition_number, p.id AS hobt_id,
+    standin.rows(p.part) AS rows, 0::smallint AS filestream_filegroup_id,
     0::sys.tinyint AS data_compression, 'NONE'::sys.nvarchar(60) AS data_compression_desc
-FROM standin.parts_of p JOIN standin.indexes i ON i.indrelid = p.relid;
+FROM standin.partitions p;
 
 -- sys.dm_db_partition_stats (Transact-SQL): pages of 8 KB, like PostgreSQL's.
 CREATE VIEW sys.dm_db_partition_stats AS
-SELECT s.partition_id, s.object_id, s.index_id, s.partition_number, s.data AS in_row_data_page_count,
+SELECT s.id AS partition_id, s.relid::int AS object_id, s.index_id, s.number AS partition_number, s.data AS in_row_data_page_count,
     s.data AS in_row_used_page_count, s.data AS in_row_reserved_page_count, s.lob AS lob_used_page_count,
     s.lob AS lob_reserved_page_count, 0::bigint AS row_overflow_used_page_count, 0::bigint AS row_overflow_reserved_page_count,
-    s.data + s.lob AS used_page_count, s.data + s.lob AS reserved_page_count, s.rows AS row_count
-FROM (SELECT q.*,
-        CASE WHEN i.index_id < 2 THEN pg_relation_size(p.part) ELSE pg_relation_size(i.indexrelid) END / 8192 AS data,
-        CASE WHEN i.index_id < 2 THEN pg_table_size(p.part) - pg_relation_size(p.part) ELSE 0 END / 8192 AS lob
-    FROM sys.partitions q JOIN standin.parts_of p ON p.relid::int = q.object_id AND p.number = q.partition_number
-        JOIN standin.indexes i ON i.indrelid = p.relid AND i.index_id = q.index_id) s;
+    s.data + s.lob AS used_page_count, s.data + s.lob AS reserved_page_count, standin.rows(s.part) AS row_count
+FROM (SELECT p.*, CASE WHEN p.index_id < 2 THEN pg_relation_size(p.part) ELSE pg_relation_size(p.indexrelid) END / 8192 AS data,
+        CASE WHEN p.index_id < 2 THEN pg_table_size(p.part) - pg_relation_size(p.part) ELSE 0 END / 8192 AS lob
+    FROM standin.partitions p) s;
 
 -- sys.allocation_units (Transact-SQL)
 CREATE VIEW sys.allocation_units AS

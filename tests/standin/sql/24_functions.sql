@@ -2,18 +2,34 @@
 -- Metadata, property and security functions. Names and arguments as Microsoft documents them, names in lower case;
 -- an unknown object or property is NULL, as documented. Those that return sql_variant there return nvarchar here.
 
--- OBJECT_ID (Transact-SQL)
-CREATE OR REPLACE FUNCTION sys.object_id(name text, kind text DEFAULT NULL) RETURNS int LANGUAGE sql STABLE AS $$
-    SELECT o.object_id FROM (SELECT standin.parts(name)) AS x(p), sys.objects o
-    WHERE lower(o.name::text COLLATE "C") = lower(p[1] COLLATE "C")
-      AND o.schema_id = (SELECT oid::int FROM pg_namespace WHERE lower(nspname COLLATE "C") = lower(coalesce(nullif(p[2], ''), 'dbo') COLLATE "C") LIMIT 1)
-      AND (coalesce(p[3], '') = '' OR lower(p[3] COLLATE "C") = lower(current_database() COLLATE "C"))
-      AND (kind IS NULL OR rtrim(o.type::text COLLATE "C") = upper(rtrim(kind) COLLATE "C"))
-    UNION ALL
-    SELECT c.oid::int FROM (SELECT standin.parts(name)) AS x(p), pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE lower(p[2] COLLATE "C") = 'sys' AND n.nspname = 'sys' AND c.relname = lower(p[1] COLLATE "C") AND coalesce(kind, 'V') = 'V'
-    LIMIT 1
-$$;
+-- OBJECT_ID (Transact-SQL). Tables and views first, by PostgreSQL's index; then the rest, without regard to case.
+CREATE OR REPLACE FUNCTION sys.object_id(name text, kind text DEFAULT NULL) RETURNS int LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    p pg_catalog.text[] := standin.parts(name);
+    schema pg_catalog.text := coalesce(nullif(p[2], ''), 'dbo');
+    wanted pg_catalog.text := rtrim(upper(kind COLLATE "C"));
+    found int;
+BEGIN
+    IF p[1] IS NULL OR (coalesce(p[3], '') <> '' AND lower(p[3] COLLATE "C") <> lower(current_database() COLLATE "C")) THEN
+        RETURN NULL;
+    END IF;
+    IF wanted IS NULL OR wanted IN ('U', 'V') THEN
+        SELECT c.oid::int INTO found FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relname = p[1] COLLATE "C" AND n.nspname = schema COLLATE "C" AND c.relkind IN ('r', 'p', 'v')
+          AND (wanted IS NULL OR (wanted = 'V') = (c.relkind = 'v'));
+        IF found IS NOT NULL THEN
+            RETURN found;
+        END IF;
+        SELECT c.oid::int INTO found FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE lower(c.relname COLLATE "C") = lower(p[1] COLLATE "C") AND lower(n.nspname COLLATE "C") = lower(schema COLLATE "C")
+          AND c.relkind IN ('r', 'p', 'v') AND (wanted IS NULL OR (wanted = 'V') = (c.relkind = 'v')) LIMIT 1;
+        IF found IS NOT NULL OR wanted IS NOT NULL THEN
+            RETURN found;
+        END IF;
+    END IF;
+    RETURN (SELECT o.object_id FROM sys.objects o WHERE lower(o.name::text COLLATE "C") = lower(p[1] COLLATE "C")
+        AND o.schema_id = sys.schema_id(schema) AND (wanted IS NULL OR rtrim(o.type::text COLLATE "C") = wanted) LIMIT 1);
+END $$;
 
 -- OBJECT_NAME, OBJECT_SCHEMA_NAME, SCHEMA_NAME, SCHEMA_ID (Transact-SQL)
 CREATE OR REPLACE FUNCTION sys.object_name(id int, db int DEFAULT NULL) RETURNS sys.sysname LANGUAGE sql STABLE AS $$
@@ -130,19 +146,26 @@ $$;
 
 -- HAS_PERMS_BY_NAME (Transact-SQL): 1 unless standin.denied says no; NULL for a securable that is not there.
 CREATE OR REPLACE FUNCTION sys.has_perms_by_name(securable text, class text, permission text, sub_securable text DEFAULT NULL,
-    sub_class text DEFAULT NULL) RETURNS int LANGUAGE sql STABLE AS $$
-    SELECT CASE
-        WHEN permission IS NULL OR permission = '' THEN NULL
-        WHEN upper(class COLLATE "C") = 'OBJECT' AND sys.object_id(securable) IS NULL AND standin.parts(securable) @> ARRAY['']::text[] IS NULL THEN NULL
-        WHEN upper(class COLLATE "C") = 'OBJECT' AND sys.object_id(securable) IS NULL THEN NULL
-        WHEN upper(class COLLATE "C") = 'SCHEMA' AND sys.schema_id(standin.unbracket(securable)) IS NULL THEN NULL
-        WHEN upper(class COLLATE "C") = 'DATABASE' AND securable IS NOT NULL AND sys.db_id(standin.unbracket(securable)) IS NULL THEN NULL
-        ELSE (NOT EXISTS (SELECT FROM standin.denied d WHERE d.login = standin.login() COLLATE "C"
-            AND (upper(d.permission COLLATE "C") = upper(has_perms_by_name.permission COLLATE "C") OR d.permission = '%')
-            AND (d.securable IS NULL
-                OR (upper(class COLLATE "C") = 'OBJECT' AND sys.object_id(d.securable) = sys.object_id(has_perms_by_name.securable))
-                OR lower(d.securable COLLATE "C") = lower(coalesce(has_perms_by_name.securable, current_database()) COLLATE "C"))))::int END
-$$;
+    sub_class text DEFAULT NULL) RETURNS int LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    kind pg_catalog.text := upper(coalesce(class, 'SERVER') COLLATE "C");
+    target int := CASE WHEN kind = 'OBJECT' THEN sys.object_id(securable) END;
+    d record;
+BEGIN
+    IF coalesce(permission, '') = '' OR (kind = 'OBJECT' AND target IS NULL)
+            OR (kind = 'SCHEMA' AND sys.schema_id(standin.unbracket(securable)) IS NULL)
+            OR (kind = 'DATABASE' AND securable IS NOT NULL AND sys.db_id(standin.unbracket(securable)) IS NULL) THEN
+        RETURN NULL;
+    END IF;
+    FOR d IN SELECT x.permission, x.securable FROM standin.denied x WHERE x.login = standin.login() COLLATE "C" LOOP
+        IF (d.permission = '%' OR upper(d.permission COLLATE "C") = upper(permission COLLATE "C"))
+                AND (d.securable IS NULL OR (kind = 'OBJECT' AND sys.object_id(d.securable) = target)
+                    OR lower(d.securable COLLATE "C") = lower(coalesce(securable, current_database()::text) COLLATE "C")) THEN
+            RETURN 0;
+        END IF;
+    END LOOP;
+    RETURN 1;
+END $$;
 
 -- IS_MEMBER, IS_ROLEMEMBER, IS_SRVROLEMEMBER (Transact-SQL): every login is a member unless standin.not_member lists it.
 CREATE OR REPLACE FUNCTION sys.is_rolemember(role text, principal text DEFAULT NULL) RETURNS int LANGUAGE sql STABLE AS $$

@@ -370,6 +370,7 @@ DECLARE
     i record;
 BEGIN
     PERFORM standin.need_cdc_database();
+    PERFORM pg_advisory_xact_lock(21830, 1);
     FOR i IN SELECT change_relid::regclass AS change FROM standin.cdc_instance x
             WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = x.change_relid AND a.attname = '__$command_id') LOOP
         EXECUTE format('ALTER TABLE %s ADD COLUMN "__$command_id" int', i.change);
