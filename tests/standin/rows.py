@@ -13,6 +13,16 @@ _P = {name: struct.Struct(fmt).pack for name, fmt in {
 NULL_BYTE, NULL_SHORT, NULL_PLP, NULL_VARIANT = b"\x00", b"\xff\xff", b"\xff" * 8, b"\x00" * 4
 
 
+class Limited:
+    """A long type under SET TEXTSIZE."""
+
+    def __init__(self, t, limit):
+        self._type, self.limit = t, limit
+
+    def __getattr__(self, name):
+        return getattr(self._type, name)
+
+
 def short(data):
     return _P["p_H"](len(data)) + data
 
@@ -168,8 +178,12 @@ def expression(t, var, env, slot):
         data = f"binary({var})"
     elif n in values.UNICODE:
         data = f"utf16({var})"
+    elif n not in values.CHARACTER:
+        raise ValueError(n)
     else:
         data = f"{'utf8' if 'UTF8' in t.collation.upper() else 'cp1252'}({var})"
+    if isinstance(t, Limited):
+        data += f"[:{t.limit}]"
     if n in ("text", "ntext", "image"):
         return f"long_text({data})", "NB"
     if t.length < 0 or n in ("xml", "hierarchyid", "geometry", "geography"):

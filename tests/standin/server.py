@@ -75,7 +75,7 @@ def _serve_client(config, client, spid):
 
 def _open(config, t):
     """(Login, encryption) after PRELOGIN and TLS; encryption is none, login or all."""
-    kind, data = t.read_message()
+    kind, data, _ = t.read_message()
     if kind == transport.LOGIN7:
         return tds.parse_login7(data), "none"
     if kind != transport.PRELOGIN:
@@ -90,7 +90,7 @@ def _open(config, t):
         return None, encryption
     if encryption != "none":
         t.start_tls(config.context)
-    kind, data = t.read_message()
+    kind, data, _ = t.read_message()
     if kind != transport.LOGIN7:
         return None, encryption
     return tds.parse_login7(data), encryption

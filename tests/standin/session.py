@@ -2,7 +2,6 @@
 """One client: its messages, the reader thread that notices Attention, and the answers (MS-TDS 3.3.5.6 to 3.3.5.9)."""
 import hmac
 import queue
-import struct
 import sys
 import threading
 import traceback
@@ -10,7 +9,7 @@ import traceback
 from . import bulk, engine, rpc, tds, transport
 from .errors import Cancelled, SqlError
 
-LOGIN_DONE = object()
+RESET = -1
 
 
 class Session:
@@ -22,7 +21,6 @@ class Session:
         self.bulk_target = None
         self._inbox = queue.Queue()
         self._attention = threading.Event()
-        self._running = threading.Lock()
 
     def check_password(self, user, password):
         known = self.config.logins.get(user.lower())
@@ -60,6 +58,8 @@ class Session:
                     return
                 if kind == transport.ATTENTION:
                     self._acknowledge()
+                elif kind == RESET:
+                    self.engine.reset()
                 elif data is not None:
                     self._serve(kind, data)
         finally:
@@ -69,7 +69,9 @@ class Session:
     def _read(self):
         try:
             while True:
-                kind, data = self.transport.read_message()
+                kind, data, reset = self.transport.read_message()
+                if reset:
+                    self._inbox.put((RESET, b""))
                 if kind == transport.ATTENTION:
                     self._attention.set()
                     self.engine.cancel()
@@ -129,6 +131,3 @@ class Session:
         self.engine.transaction_request(kind, level, r)
         self.write(tds.done(tds.DONE, tds.DONE_FINAL))
 
-
-def descriptor(number):
-    return struct.pack("<Q", number)

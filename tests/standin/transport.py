@@ -11,7 +11,7 @@ import threading
 
 SQL_BATCH, RPC, RESPONSE, ATTENTION, BULK_LOAD = 0x01, 0x03, 0x04, 0x06, 0x07
 TRANSACTION_MANAGER, LOGIN7, PRELOGIN = 0x0E, 0x10, 0x12
-EOM, IGNORE = 0x01, 0x02
+EOM, IGNORE, RESET, RESET_KEEP = 0x01, 0x02, 0x08, 0x10
 HEADER = struct.Struct(">BBHHBB")
 MIN_PACKET, MAX_PACKET = 512, 32767
 
@@ -85,13 +85,15 @@ class Transport:
         return kind, status, self._take(length - 8)
 
     def read_message(self):
-        """(type, payload) of the next whole message; None as payload when the client told us to ignore it."""
-        parts = []
+        """(type, payload, reset) of the next whole message; None as payload when the client told us to ignore it. reset: the
+        session is to be reset first (RESETCONNECTION)."""
+        parts, reset = [], False
         while True:
             kind, status, data = self.read_packet()
             parts.append(data)
+            reset = reset or bool(status & (RESET | RESET_KEEP))
             if status & EOM:
-                return kind, None if status & IGNORE else b"".join(parts)
+                return kind, None if status & IGNORE else b"".join(parts), reset
 
     def write(self, data, kind=RESPONSE):
         """Adds to the message; full packets leave at once."""
