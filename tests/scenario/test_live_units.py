@@ -15,7 +15,7 @@ def live_programs():
     for source in sorted(glob.glob(os.path.join(TOP, "tests", "unit", "*_test.c"))):
         with open(source) as f:
             text = f.read()
-            if "CROSSFADE_TEST_PG" in text or "live.h" in text:
+            if "CROSSFADE_TEST_PG" in text or '"live.h"' in text:
                 out.append(os.path.basename(source)[:-2])
     return out
 
