@@ -30,7 +30,7 @@ build-fuzz/%.o: %.c $(FUZZ_DEPS) | $(BUILT_SOURCES)
 		-fsanitize=fuzzer-no-link -c -o $@ $<
 build-fuzz/%_fuzz: build-fuzz/tests/fuzz/%_fuzz.o $(FUZZ_OBJECTS)
 	$(AM_V_CCLD)$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $^ \
-		$(LIBPQ_LIBS) $(CJSON_LIBS) $(HIREDIS_LIBS) $(LIBEVENT_LIBS) $(SYSTEMD_LIBS)
+		$(LIBPQ_LIBS) $(CJSON_LIBS) $(HIREDIS_LIBS) $(LIBEVENT_LIBS) $(SYSTEMD_LIBS) $(FREETDS_LIBS)
 # New inputs are kept in the build directory, what was found wrong beside them.
 fuzz-run-%: build-fuzz/%_fuzz fuzz-always
 	@$(MKDIR_P) build-fuzz/corpus/$*
