@@ -52,6 +52,7 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/test_redis.py \
 	tests/scenario/test_service.py \
 	tests/scenario/test_standin_cdc.py \
+	tests/scenario/test_streams.py \
 	tests/scenario/test_types.py \
 	tests/scenario/test_versions.py
 # The stand-in for SQL Server: its system side.

@@ -51,10 +51,16 @@ def test_packages_without_root(quickstart, command):
     assert "asked" not in out + err and "apt-get was run" not in out + err
 
 
-def test_too_little_memory_or_disk(quickstart):
+def test_too_little_memory(quickstart):
     """It says so before anything is made, and exits 2"""
     code, out, err = quickstart(awk="echo 100")
     assert code == 2 and "not enough memory" in err, out + err
+
+
+def test_too_little_disk(quickstart):
+    """So it does for the disk, with the option that asks for less"""
+    code, out, err = quickstart(df="echo head; echo 'a b c 900 e'", dpkg_query="echo installed")
+    assert code == 2 and "not enough disk" in err and "--rows" in err, out + err
 
 
 @pytest.mark.parametrize("args", [("--rows", "many"), ("--nonsense",), ("chek",)])
