@@ -13,13 +13,16 @@
 
 #include "control/command.h"
 #include "control/redis.h"
+#include "legacy/legacy.h"
 #include "pgsql/sql.h"
 #include "state/lease.h"
 #include "state/schema.h"
 
+enum { STATEMENT_TIMEOUT_MS = 60000, LOCK_TIMEOUT_MS = 10000 };
+
 struct finish {
     const struct context *context;
-    struct pg_conn source;
+    struct legacy *legacy;
     struct pg_conn target;
     struct lease lease;
     int undone; /* steps that somebody else has to do */
@@ -62,15 +65,17 @@ static bool nothing_is_lost(struct finish *self, struct error *err)
 
 static bool confirmed(const struct context *context)
 {
+    const struct config *c = context->config;
     char answer[16];
     if (context->options.yes)
         return true;
     if (!isatty(STDIN_FILENO))
         return false;
-    fprintf(
-        context->out,
-        "drop slot %s, publication %s and all state of pipeline %s? A new start copies everything. [yes/no] ",
-        context->config->legacy_slot, context->config->legacy_publication, context->config->pipeline);
+    if (c->legacy_kind == LEGACY_POSTGRESQL)
+        fprintf(context->out, "drop slot %s, publication %s and", c->legacy_slot, c->legacy_publication);
+    else
+        fprintf(context->out, "drop what is this pipeline's on the legacy side and");
+    fprintf(context->out, " all state of pipeline %s? A new start copies everything. [yes/no] ", c->pipeline);
     fflush(context->out);
     return fgets(answer, sizeof(answer), stdin) && strcmp(answer, "yes\n") == 0;
 }
@@ -89,32 +94,6 @@ static bool take_lease(struct finish *self, struct error *err)
                      self->context->config->pipeline);
 }
 
-static bool drop_slot(struct finish *self, struct error *err)
-{
-    const char *slot = self->context->config->legacy_slot;
-    char state[16];
-    /* Only one that this pipeline has made: the name may be somebody else's. */
-    const char *params[] = {self->context->config->pipeline};
-    if (!pg_query_one(
-            &self->target,
-            "SELECT EXISTS (SELECT FROM crossfade.state WHERE pipeline = $1 AND object = 'stream:forward'"
-            " AND key IN ('slot_intent', 'fingerprint'))",
-            1, params, state, sizeof(state), NULL, err))
-        return false;
-    if (state[0] != 't') {
-        fprintf(self->context->out, "slot %s: not made by this pipeline, left alone\n", slot);
-        return true;
-    }
-    if (!lease_terminate_others(&self->source, self->context->config->pipeline, err) ||
-        !pg_query_one(&self->source,
-                      "SELECT count(pg_drop_replication_slot(slot_name)) FROM pg_catalog.pg_replication_slots"
-                      " WHERE slot_name = $1 AND database = current_database()",
-                      1, &slot, state, sizeof(state), NULL, err))
-        return error_prefix(err, "dropping slot %s", slot);
-    fprintf(self->context->out, "slot %s: %s\n", slot, state[0] == '0' ? "was not there" : "dropped");
-    return true;
-}
-
 /* Runs it; where the right is missing, prints it for somebody who has it. */
 static bool run_or_print(struct finish *self, struct pg_conn *conn, const char *sql, struct error *err)
 {
@@ -130,25 +109,15 @@ static bool run_or_print(struct finish *self, struct pg_conn *conn, const char *
     return true;
 }
 
-static bool drop_publications(struct finish *self, struct error *err)
+/* What is said comes out though a later step fails. */
+static bool drop_legacy(struct finish *self, struct error *err)
 {
-    static const char *const tails[] = {"", "_insert"};
-    bool ok = true;
-    for (size_t i = 0; ok && i < sizeof(tails) / sizeof(tails[0]); i++) {
-        struct buffer name = {0}, sql = {0};
-        char there[8];
-        buffer_printf(&name, "%s%s", self->context->config->legacy_publication, tails[i]);
-        const char *params[] = {buffer_text(&name)};
-        ok = pg_query_one(&self->source,
-                          "SELECT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = $1)", 1,
-                          params, there, sizeof(there), NULL, err);
-        buffer_puts(&sql, "DROP PUBLICATION ");
-        sql_ident(&sql, buffer_text(&name));
-        if (ok && there[0] == 't')
-            ok = run_or_print(self, &self->source, buffer_text(&sql), err);
-        buffer_free(&name);
-        buffer_free(&sql);
-    }
+    struct buffer said = {0};
+    struct legacy_notes notes = {
+        .config = self->context->config, .target = &self->target, .epoch = self->lease.epoch};
+    bool ok = self->legacy->control->drop(self->legacy, &notes, &said, &self->undone, err);
+    fputs(buffer_text(&said), self->context->out);
+    buffer_free(&said);
     return ok;
 }
 
@@ -203,8 +172,8 @@ static bool delete_rows(struct finish *self, struct error *err)
 static bool finish_steps(struct finish *self, struct error *err)
 {
     char why[200];
-    if (!take_lease(self, err) || !nothing_is_lost(self, err) || !drop_slot(self, err) ||
-        !drop_publications(self, err) || !drop_origins(self, err) || !delete_rows(self, err))
+    if (!take_lease(self, err) || !nothing_is_lost(self, err) || !drop_legacy(self, err) ||
+        !drop_origins(self, err) || !delete_rows(self, err))
         return false;
     if (self->context->config->redis_url && !redis_clear(self->context->config, why, sizeof(why)))
         fprintf(self->context->out, "mirror in Redis: left as it is - %s\n", why);
@@ -215,12 +184,14 @@ int command_finish(const struct context *context)
 {
     struct finish self = {.context = context};
     struct error err = {0}, second;
-    if (context->config->legacy_kind != LEGACY_POSTGRESQL)
-        return command_usage("finish knows PostgreSQL as the legacy only, in this version");
+    struct legacy_options o = {.config = context->config,
+                               .job = "control",
+                               .connect_timeout_ms = (int)context->config->connect_timeout_ms,
+                               .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
+                               .lock_timeout_ms = LOCK_TIMEOUT_MS};
     if (!confirmed(context))
         return command_usage("nothing done - give --yes, or answer yes");
-    bool ok = session_target(context->config, &self.target, &err) &&
-              session_legacy(context->config, &self.source, &err);
+    bool ok = session_target(context->config, &self.target, &err) && legacy_open(&o, &self.legacy, &err);
     ok = ok && finish_steps(&self, &err);
     int status = !ok ? command_fail(&err) : self.undone ? EXIT_ANSWER_NO : EXIT_GOOD;
     if (!ok && self.target.pg && PQtransactionStatus(self.target.pg) != PQTRANS_IDLE &&
@@ -228,7 +199,7 @@ int command_finish(const struct context *context)
         self.lease.epoch = 0; /* the link is gone; the lease runs out by itself */
     if (self.lease.epoch > 0 && !lease_release(&self.lease, &self.target, &second))
         status = command_fail(&second);
-    pg_conn_close(&self.source);
+    legacy_close(self.legacy);
     pg_conn_close(&self.target);
     return status;
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "control/command.h"
+#include "legacy/legacy.h"
 #include "pgsql/sql.h"
 #include "state/schema.h"
 
@@ -28,9 +29,30 @@ static int print_install(const struct context *context)
     fputs("-- Only where somebody else than the replicator's own role has run this:\n", context->out);
     schema_grants(&grants, buffer_text(&role));
     fprintf(context->out, "%sCOMMIT;\n", buffer_text(&grants));
+    buffer_clear(&grants);
+    legacy_install_script(context->config, &grants);
+    if (grants.length)
+        fprintf(context->out, "\n-- To be run in the legacy database, by its owner.\n%s",
+                buffer_text(&grants));
     buffer_free(&role);
     buffer_free(&grants);
     return EXIT_GOOD;
+}
+
+/* What has to be there on the legacy side; nothing on a PostgreSQL. */
+static bool install_legacy(const struct context *context, struct error *err)
+{
+    const struct config *c = context->config;
+    struct legacy_options o = {
+        .config = c, .job = "control", .connect_timeout_ms = (int)c->connect_timeout_ms};
+    struct legacy *legacy = NULL;
+    if (c->legacy_kind == LEGACY_POSTGRESQL)
+        return true;
+    bool ok = legacy_open(&o, &legacy, err) && legacy->control->install(legacy, err);
+    legacy_close(legacy);
+    if (ok)
+        fputs("schema crossfade is in the legacy database\n", context->out);
+    return ok;
 }
 
 int command_install(const struct context *context)
@@ -47,7 +69,7 @@ int command_install(const struct context *context)
     if (ok)
         fprintf(context->out, "schema crossfade version %d %s in %s\n", SCHEMA_VERSION,
                 before == SCHEMA_VERSION ? "was already" : "is now", target.where);
-    else
+    if (!ok || !install_legacy(context, &err))
         status = command_fail(&err);
     pg_conn_close(&target);
     return status;

@@ -8,13 +8,18 @@
 #include "control/command.h"
 #include "control/offsets_facts.h"
 #include "control/redis.h"
+#include "legacy/legacy.h"
 
 static bool read_target(struct pg_conn *target, const struct config *config, struct offsets_facts *out,
                         struct error *err)
 {
-    return session_holder(target, config, out->holder, sizeof(out->holder), &out->epoch, err) &&
-           store_progress_get(target, config->pipeline, "forward", &out->lanes, &out->lane_count, err) &&
-           pgsql_fingerprint_get(target, config->pipeline, "forward", &out->stored, &out->has_stored, err);
+    if (!session_holder(target, config, out->holder, sizeof(out->holder), &out->epoch, err) ||
+        !store_progress_get(target, config->pipeline, "forward", &out->lanes, &out->lane_count, err))
+        return false;
+    out->other_engine = config->legacy_kind != LEGACY_POSTGRESQL;
+    if (out->other_engine)
+        return store_fingerprint_start(target, config->pipeline, "forward", &out->start, err);
+    return pgsql_fingerprint_get(target, config->pipeline, "forward", &out->stored, &out->has_stored, err);
 }
 
 static bool read_slot(struct pg_conn *source, const char *name, struct offsets_facts *out, struct error *err)
@@ -49,8 +54,6 @@ static bool read_source(const struct config *config, struct offsets_facts *out, 
 {
     struct pg_conn source = {0};
     char end[32];
-    if (config->legacy_kind != LEGACY_POSTGRESQL)
-        return error_set(err, ERROR_CONFIG, "this kind of legacy has no slot to look at in this version");
     if (!session_legacy(config, &source, err))
         return false;
     bool ok = pgsql_fingerprint_read(&source, &out->now, err) &&
@@ -64,6 +67,31 @@ static bool read_source(const struct config *config, struct offsets_facts *out, 
     snprintf(out->now.slot, sizeof(out->now.slot), "%s", config->legacy_slot);
     snprintf(out->now.publication, sizeof(out->now.publication), "%s", config->legacy_publication);
     pg_conn_close(&source);
+    return ok;
+}
+
+/* Any other engine: whether it is the history that we know is its own to say. */
+static bool ask_engine(struct pg_conn *target, const struct config *config, struct offsets_facts *out,
+                       struct error *err)
+{
+    struct legacy_options o = {
+        .config = config, .job = "control", .connect_timeout_ms = (int)config->connect_timeout_ms};
+    struct legacy_notes notes = {.config = config, .target = target};
+    struct legacy_retained retained = {.at = offsets_lowest(out)};
+    struct legacy *legacy = NULL;
+    bool first = true;
+    if (!legacy_open(&o, &legacy, err))
+        return false;
+    bool ok = legacy->session->history(legacy, &notes, &first, err);
+    if (!ok && err->kind == ERROR_FATAL) {
+        snprintf(out->contradiction, sizeof(out->contradiction), "%.399s", err->text);
+        first = false;
+        ok = true;
+    }
+    out->has_stored = !first;
+    ok = ok && legacy->ops->retained(legacy, &retained, err);
+    out->source_end = retained.end;
+    legacy_close(legacy);
     return ok;
 }
 
@@ -106,7 +134,10 @@ static cJSON *sink_json(const struct offsets_facts *f)
 static cJSON *slot_json(const struct config *config, const struct offsets_facts *f)
 {
     cJSON *slot = cJSON_CreateObject();
-    cJSON_AddStringToObject(slot, "name", config->legacy_slot);
+    if (f->other_engine)
+        cJSON_AddNullToObject(slot, "name");
+    else
+        cJSON_AddStringToObject(slot, "name", config->legacy_slot);
     cJSON_AddItemToObject(slot, "error",
                           f->source_error[0] ? cJSON_CreateString(f->source_error) : cJSON_CreateNull());
     cJSON_AddBoolToObject(slot, "exists", f->slot.exists);
@@ -156,7 +187,11 @@ static void print_slot(const cJSON *slot, FILE *out)
 {
     const char *error = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(slot, "error"));
     if (error)
-        fprintf(out, "slot     %s: unknown - %s\n", text_of(slot, "name"), error);
+        fprintf(out, "%-8s %s: unknown - %s\n",
+                cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(slot, "name")) ? "source" : "slot",
+                text_of(slot, "name"), error);
+    else if (cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(slot, "name")))
+        fprintf(out, "source   captured up to %s\n", text_of(slot, "source_end"));
     else if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(slot, "exists")))
         fprintf(out, "slot     %s does not exist; end of WAL %s\n", text_of(slot, "name"),
                 text_of(slot, "source_end"));
@@ -206,9 +241,11 @@ int command_offsets(const struct context *context)
         pg_conn_close(&target);
         return command_fail(&err);
     }
-    pg_conn_close(&target);
-    if (!read_source(context->config, &facts, &err))
+    bool asked = facts.other_engine ? ask_engine(&target, context->config, &facts, &err)
+                                    : read_source(context->config, &facts, &err);
+    if (!asked)
         snprintf(facts.source_error, sizeof(facts.source_error), "%.399s", err.text);
+    pg_conn_close(&target);
     enum offsets_decision decision = offsets_decide(&facts, &words);
     cJSON *json = offsets_json(context->config, &facts, decision, buffer_text(&words));
     print_offsets(json, context->options.json, context->out);

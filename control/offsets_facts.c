@@ -25,6 +25,11 @@ static bool contradicts(const struct offsets_facts *f, struct buffer *words)
     struct error err = {0};
     char at[POSITION_TEXT_SIZE], confirmed[POSITION_TEXT_SIZE];
     struct position low = offsets_lowest(f);
+    if (f->other_engine) {
+        if (f->contradiction[0])
+            buffer_printf(words, "refuse, exit 4: %s", f->contradiction);
+        return words->length > 0;
+    }
     if (!pgsql_fingerprint_compare(&f->stored, &f->now, &err))
         buffer_printf(words, "refuse, exit 4: %s", err.text);
     else if (!f->slot.exists)
@@ -52,20 +57,21 @@ enum offsets_decision offsets_decide(const struct offsets_facts *f, struct buffe
         return OFFSETS_WAIT;
     }
     if (!f->has_stored) {
-        buffer_puts(words, "begin: make publication and slot, then copy");
+        buffer_puts(words, f->other_engine ? "begin: wait for a marker to be captured, then copy"
+                                           : "begin: make publication and slot, then copy");
         return OFFSETS_FIRST;
     }
     if (contradicts(f, words))
         return OFFSETS_REFUSE;
     if (low.kind == POSITION_NONE)
-        low = f->stored.slot_start;
+        low = f->other_engine ? f->start : f->stored.slot_start;
     if (f->holder[0]) {
         buffer_printf(words, "stand by: %s runs this pipeline under epoch %lld; after it, resume at %s",
                       f->holder, (long long)f->epoch, position_format(low, at));
         return OFFSETS_STANDBY;
     }
     buffer_printf(words, "resume at %s", position_format(low, at));
-    if (f->now.timeline > f->stored.timeline)
+    if (!f->other_engine && f->now.timeline > f->stored.timeline)
         buffer_printf(
             words,
             ", if the source left timeline %u at or after it (the source is on timeline %u now: it was "

@@ -28,9 +28,14 @@ struct offsets_facts {
     bool has_stored;
 
     char source_error[400]; /* not empty: the source could not be asked, and what follows is unknown */
+    struct position source_end;
+    /* A source that is no PostgreSQL has no slot: its engine has said what contradicts, or nothing. */
+    bool other_engine;
+    char contradiction[400];
+    struct position start; /* by the fingerprint */
+    /* PostgreSQL's */
     struct pgsql_fingerprint now;
     struct slot_facts slot;
-    struct position source_end;
 };
 
 enum offsets_decision {

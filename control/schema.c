@@ -116,6 +116,10 @@ static bool renames(const struct schema *self)
 
 static bool run(struct schema *self, struct error *err)
 {
+    if (self->config->legacy_kind != LEGACY_POSTGRESQL)
+        return error_set(err, ERROR_REFUSED,
+                         "DDL from a legacy of this kind is not available in this version - crossfade check "
+                         "prints CREATE TABLE for what is missing");
     if (!session_legacy(self->config, &self->legacy, err) ||
         !session_target_bare(self->config, &self->sink, err) ||
         !pg_catalog_read(&self->legacy, &self->source, err) ||

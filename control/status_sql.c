@@ -134,7 +134,7 @@ static void ask_source(const struct config *config, struct position *end, struct
     struct pg_conn source = {0};
     struct error err = {0};
     const char *params[] = {config->legacy_slot};
-    if (config->legacy_kind != LEGACY_POSTGRESQL || !session_legacy(config, &source, &err))
+    if (!session_legacy(config, &source, &err))
         return;
     PGresult *r = pg_query(&source,
                            "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
@@ -167,7 +167,10 @@ static bool add_streams(const struct config *config, struct pg_conn *target, cJS
             applied = lanes[i].position;
     }
     free(lanes);
-    ask_source(config, &end, &confirmed);
+    if (config->legacy_kind == LEGACY_POSTGRESQL)
+        ask_source(config, &end, &confirmed);
+    else
+        confirmed = applied; /* nothing is confirmed to such a source: what is applied counts */
     cJSON *streams = cJSON_AddArrayToObject(out, "streams");
     cJSON *stream = cJSON_CreateObject();
     cJSON_AddStringToObject(stream, "name", "forward");

@@ -33,6 +33,13 @@ bool legacy_start(const struct config *config, struct error *err)
     return driver && (!driver->start || driver->start(err));
 }
 
+void legacy_install_script(const struct config *config, struct buffer *out)
+{
+    const struct legacy_driver *driver = drivers[config->legacy_kind];
+    if (driver && driver->install_script)
+        driver->install_script(config, out);
+}
+
 bool legacy_open(const struct legacy_options *options, struct legacy **out, struct error *err)
 {
     const struct legacy_driver *driver = find(options->config, err);

@@ -27,6 +27,7 @@ struct legacy_options {
     const char *job; /* names the session to the server: crossfade:<pipeline>:<job> */
     int connect_timeout_ms;
     int statement_timeout_ms; /* 0: none */
+    int lock_timeout_ms;      /* 0: the engine's */
 };
 
 /* Where the pipeline's own notes are, and under which epoch they may be changed. */
@@ -119,9 +120,21 @@ struct legacy_session_ops {
                   char *const *const *keys, size_t count, struct legacy_rows *out, struct error *err);
 };
 
+/* What the operator's commands ask. */
+struct legacy_control_ops {
+    /* Makes what has to be there before the first start, and is not yet. */
+    bool (*install)(struct legacy *self, struct error *err);
+    /* Drops what this pipeline has made there; what makes the source keep history goes first. A line a step
+     * is appended to `said`; *undone counts those that somebody with more rights has to do, with the SQL
+     * said. */
+    bool (*drop)(struct legacy *self, const struct legacy_notes *notes, struct buffer *said, int *undone,
+                 struct error *err);
+};
+
 struct legacy {
     const struct legacy_ops *ops;
     const struct legacy_session_ops *session;
+    const struct legacy_control_ops *control;
 };
 
 /* --- one worker's reading --- */
@@ -173,6 +186,10 @@ struct legacy_copy {
 
 /* What the engine's library needs done once a process, before any thread and any other call. */
 MUST_CHECK bool legacy_start(const struct config *config, struct error *err);
+
+/* The script of what `install` makes, for somebody else to run; nothing where there is none. No server is
+ * asked. */
+void legacy_install_script(const struct config *config, struct buffer *out);
 
 MUST_CHECK bool legacy_open(const struct legacy_options *options, struct legacy **out, struct error *err);
 void legacy_close(struct legacy *self); /* NULL is fine */

@@ -8,7 +8,8 @@
 #include "legacy/legacy.h"
 
 struct legacy_driver {
-    bool (*start)(struct error *err); /* may be NULL */
+    bool (*start)(struct error *err);                                        /* may be NULL */
+    void (*install_script)(const struct config *config, struct buffer *out); /* may be NULL */
     bool (*open)(const struct legacy_options *options, struct legacy **out, struct error *err);
     bool (*copy_open)(const struct legacy_options *options, struct legacy_copy **out, struct error *err);
 };

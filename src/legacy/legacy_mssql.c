@@ -14,7 +14,9 @@
 #include "legacy/mssql_bridge.h"
 #include "mssql/cdc_lsn.h"
 #include "mssql/cdc_source.h"
+#include "mssql/marker.h"
 #include "mssql/shim.h"
+#include "mssql/sql.h"
 
 enum { SOURCE_MEMORY_PART = 8 }; /* of memory_limit, for pages of change tables */
 
@@ -201,6 +203,42 @@ static const struct legacy_session_ops session_ops = {.history = history,
                                                       .settled = settled,
                                                       .fetch = fetch};
 
+static bool install(struct legacy *base, struct error *err)
+{
+    return marker_install(&cast(base)->conn, true, false, err);
+}
+
+static void install_script(const struct config *config, struct buffer *out)
+{
+    marker_script(true, false, config->sqlserver.user, out);
+}
+
+/* The marker's table is shared with other pipelines of the database; it stays. */
+static bool drop(struct legacy *base, const struct legacy_notes *notes, struct buffer *said, int *undone,
+                 struct error *err)
+{
+    struct legacy_mssql *self = cast(base);
+    struct marker_state state;
+    struct buffer sql = {0};
+    (void)undone;
+    if (!marker_look(&self->conn, &state, err))
+        return false;
+    if (!state.table) {
+        buffer_puts(said, "table crossfade.marker: was not there\n");
+        return true;
+    }
+    buffer_puts(&sql, "DELETE FROM [crossfade].[marker] WHERE [pipeline] = ");
+    ms_sql_literal(&sql, notes->config->pipeline);
+    bool ok = ms_exec(&self->conn, buffer_text(&sql), err);
+    buffer_free(&sql);
+    if (ok)
+        buffer_puts(said, "this pipeline's row of crossfade.marker: deleted; the table, and change data "
+                          "capture, stay - a DBA may take them away when no pipeline uses them\n");
+    return ok;
+}
+
+static const struct legacy_control_ops control_ops = {.install = install, .drop = drop};
+
 bool mssql_connect(const struct legacy_options *options, struct ms_conn *out, struct error *err)
 {
     const struct config *c = options->config;
@@ -210,6 +248,7 @@ bool mssql_connect(const struct legacy_options *options, struct ms_conn *out, st
                                 .endpoint = "legacy",
                                 .connect_timeout_ms = options->connect_timeout_ms,
                                 .query_timeout_ms = options->statement_timeout_ms,
+                                .lock_timeout_ms = options->lock_timeout_ms,
                                 .value_limit = c->value_limit};
     return ms_conn_open(out, &o, err);
 }
@@ -217,7 +256,7 @@ bool mssql_connect(const struct legacy_options *options, struct ms_conn *out, st
 static bool open_it(const struct legacy_options *options, struct legacy **out, struct error *err)
 {
     struct legacy_mssql *self = mem_alloc(sizeof(*self));
-    self->base = (struct legacy){.ops = &ops, .session = &session_ops};
+    self->base = (struct legacy){.ops = &ops, .session = &session_ops, .control = &control_ops};
     self->config = options->config;
     if (!mssql_connect(options, &self->conn, err)) {
         free(self);
@@ -228,4 +267,4 @@ static bool open_it(const struct legacy_options *options, struct legacy **out, s
 }
 
 const struct legacy_driver legacy_mssql = {
-    .start = ms_shim_start, .open = open_it, .copy_open = mssql_copy_open};
+    .start = ms_shim_start, .install_script = install_script, .open = open_it, .copy_open = mssql_copy_open};

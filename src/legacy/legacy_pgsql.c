@@ -231,6 +231,21 @@ static const struct legacy_session_ops session_ops = {.history = history,
                                                       .settled = settled,
                                                       .fetch = fetch};
 
+static bool install(struct legacy *base, struct error *err)
+{
+    (void)base;
+    (void)err;
+    return true;
+}
+
+static bool drop(struct legacy *base, const struct legacy_notes *notes, struct buffer *said, int *undone,
+                 struct error *err)
+{
+    return pgsql_drop(&cast(base)->conn, notes, said, undone, err);
+}
+
+static const struct legacy_control_ops control_ops = {.install = install, .drop = drop};
+
 static bool open_it(const struct legacy_options *options, struct legacy **out, struct error *err)
 {
     struct legacy_pgsql *self = mem_alloc(sizeof(*self));
@@ -239,8 +254,9 @@ static bool open_it(const struct legacy_options *options, struct legacy **out, s
                                 .job = options->job,
                                 .endpoint = "legacy",
                                 .connect_timeout_ms = options->connect_timeout_ms,
-                                .statement_timeout_ms = options->statement_timeout_ms};
-    self->base = (struct legacy){.ops = &ops, .session = &session_ops};
+                                .statement_timeout_ms = options->statement_timeout_ms,
+                                .lock_timeout_ms = options->lock_timeout_ms};
+    self->base = (struct legacy){.ops = &ops, .session = &session_ops, .control = &control_ops};
     self->config = options->config;
     if (!pg_conn_open(&self->conn, &o, err)) {
         free(self);

@@ -33,6 +33,10 @@ MUST_CHECK bool pgsql_slot(const struct pgsql_work *self, struct error *err);
  * nothing more is written. */
 MUST_CHECK bool pgsql_end(struct pg_conn *source, struct position *out, struct error *err);
 
+/* legacy_pgsql_drop.c */
+MUST_CHECK bool pgsql_drop(struct pg_conn *source, const struct legacy_notes *notes, struct buffer *said,
+                           int *undone, struct error *err);
+
 /* legacy_pgsql_publication.c */
 /* Publication(s), made or completed where we may. */
 MUST_CHECK bool pgsql_publication(const struct pgsql_work *self, const struct table_set *tables,

@@ -3,6 +3,7 @@ libcrossfade_a_SOURCES += \
 	src/legacy/legacy_driver.h \
 	src/legacy/legacy_pgsql.c src/legacy/legacy_pgsql.h \
 	src/legacy/legacy_pgsql_copy.c \
+	src/legacy/legacy_pgsql_drop.c \
 	src/legacy/legacy_pgsql_fingerprint.c src/legacy/legacy_pgsql_fingerprint.h \
 	src/legacy/legacy_pgsql_publication.c \
 	src/legacy/legacy_pgsql_rows.c \
