@@ -125,9 +125,9 @@ CREATE FUNCTION sys.ascii(sys.nvarcharmax) RETURNS int4 LANGUAGE sql IMMUTABLE S
 CREATE FUNCTION sys.unicode(sys.nvarcharmax) RETURNS int4 LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT get_byte(b, 0) + 256 * get_byte(b, 1) FROM standin.utf16(pg_catalog.left($1::text, 1)) b $$;
 CREATE FUNCTION sys.quotename(sys.nvarcharmax, sys.nvarcharmax DEFAULT NULL) RETURNS sys.nvarchar LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN $1 IS NULL OR length($1::text) > 128 THEN NULL
-        WHEN coalesce($2::text, '[') IN ('[', ']') THEN '[' || pg_catalog.replace($1::text, ']', ']]') || ']'
+        WHEN coalesce($2::text, '[') IN ('[', ']') THEN '[' || pg_catalog.replace($1::text COLLATE "C", ']', ']]') || ']'
         WHEN $2::text = '''' THEN quote_literal($1::text)
-        WHEN $2::text = '"' THEN '"' || pg_catalog.replace($1::text, '"', '""') || '"' END::sys.nvarchar $$;
+        WHEN $2::text = '"' THEN '"' || pg_catalog.replace($1::text COLLATE "C", '"', '""') || '"' END::sys.nvarchar $$;
 CREATE FUNCTION sys.concat(VARIADIC "any") RETURNS text LANGUAGE internal STABLE AS 'text_concat';
 CREATE FUNCTION sys.isnumeric(sys.nvarcharmax) RETURNS int4 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN $1::text COLLATE "en-x-icu" ~ '^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$' THEN 1 ELSE 0 END $$;
