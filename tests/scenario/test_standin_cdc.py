@@ -317,7 +317,9 @@ def test_schema_changes(db):
 
 
 def test_a_dropped_source_takes_its_instances_along(db):
+    """Its primary key alone can't be dropped."""
     db.enable()
+    db.fails(22979, "ALTER TABLE dbo.t DROP CONSTRAINT t_pkey")
     db("DROP TABLE dbo.t")
     assert db("SELECT 1 FROM cdc.change_tables") == [] and db.one("SELECT sys.object_id('cdc.dbo_t_CT')") is None
 

@@ -116,7 +116,7 @@ $$;
 -- One row for each capture instance: what the capture job needs. attnums in the order of the instance's columns.
 CREATE TABLE standin.cdc_instance (
     change_relid oid PRIMARY KEY, source_relid oid NOT NULL, capture_instance text NOT NULL UNIQUE, attnums int2[] NOT NULL,
-    key_attnums int2[] NOT NULL
+    key_attnums int2[] NOT NULL, key_index oid
 );
 
 -- Which column of a source has which name, as of where the capture job stands in the log: {"name": attnum}.

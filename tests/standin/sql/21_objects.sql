@@ -195,3 +195,17 @@ SELECT m.objid::int AS object_id, m.definition::sys.nvarcharmax AS definition, 1
     1::sys.bit AS uses_quoted_identifier, 0::sys.bit AS is_schema_bound, 1::sys.bit AS uses_database_collation,
     0::sys.bit AS is_recompiled, 0::sys.bit AS null_on_null_input
 FROM standin.definition m WHERE m.classid IN ('pg_trigger'::regclass, 'pg_proc'::regclass, 'pg_class'::regclass);
+
+-- sys.sequences (Transact-SQL): those that are no identity column's. Values are sql_variant there.
+CREATE VIEW sys.sequences AS
+SELECT c.relname::sys.sysname AS name, c.oid::int AS object_id, NULL::int AS principal_id, c.relnamespace::int AS schema_id,
+    0 AS parent_object_id, 'SO'::sys.char(2) AS type, 'SEQUENCE_OBJECT'::sys.nvarchar(60) AS type_desc,
+    now()::timestamp::sys.datetime AS create_date, now()::timestamp::sys.datetime AS modify_date, 0::sys.bit AS is_ms_shipped,
+    0::sys.bit AS is_published, 0::sys.bit AS is_schema_published, q.seqstart AS start_value, q.seqincrement AS increment,
+    q.seqmin AS minimum_value, q.seqmax AS maximum_value, q.seqcycle::int::sys.bit AS is_cycling, (q.seqcache > 1)::int::sys.bit AS is_cached,
+    q.seqcache::int AS cache_size, 127::sys.tinyint AS system_type_id, 127 AS user_type_id, 19::sys.tinyint AS "precision", 0::sys.tinyint AS scale,
+    coalesce(pg_sequence_last_value(c.oid), q.seqstart) AS current_value, 0::sys.bit AS is_exhausted
+FROM pg_sequence q JOIN pg_class c ON c.oid = q.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname NOT IN ('sys', 'standin', 'pg_catalog', 'public', 'information_schema', 'msdb_dbo')
+    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('i', 'a')
+        AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0);

@@ -16,7 +16,8 @@ FROM pg_database d WHERE NOT d.datistemplate AND d.datname NOT IN ('postgres', '
 CREATE VIEW sys.databases AS
 SELECT d.datname::sys.sysname AS name, d.id AS database_id, NULL::int AS source_database_id,
     '\x01'::bytea::sys.varbinary(85) AS owner_sid,
-    coalesce((p ->> 'create_date')::timestamp, '2020-01-01'::timestamp)::sys.datetime AS create_date,
+    coalesce((p ->> 'create_date')::timestamp, (pg_stat_file(format('base/%s/PG_VERSION', d.oid), true)).modification::timestamp)
+        ::sys.datetime AS create_date,
     coalesce((p ->> 'compatibility_level')::int, 130)::sys.tinyint AS compatibility_level,
     coalesce(p ->> 'collation_name', 'SQL_Latin1_General_CP1_CI_AS')::sys.sysname AS collation_name,
     0::sys.tinyint AS user_access, 'MULTI_USER'::sys.nvarchar(60) AS user_access_desc,

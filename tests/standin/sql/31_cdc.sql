@@ -259,7 +259,7 @@ BEGIN
         EXECUTE format('CREATE TRIGGER standin_no_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION standin.refuse_truncate()', source::regclass);
     END IF;
     change := standin.create_change_table(source, instance, attnums);
-    INSERT INTO standin.cdc_instance VALUES (change, source, instance, attnums, key);
+    INSERT INTO standin.cdc_instance VALUES (change, source, instance, attnums, key, key_index);
     INSERT INTO cdc.change_tables VALUES (change::int, 0, source::int, instance::sys.sysname, NULL, NULL, net::sys.bit, 0::sys.bit,
         role_name::sys.sysname, (SELECT relname FROM pg_class WHERE oid = key_index)::pg_catalog.text::sys.sysname,
         filegroup_name::sys.sysname, clock_timestamp()::timestamp::sys.datetime,

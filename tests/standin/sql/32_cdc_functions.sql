@@ -183,7 +183,7 @@ BEGIN
 END $$;
 
 -- Schema changes (cdc.ddl_history (Transact-SQL)): left in the log in commit order; the capture job writes the history
--- and follows changes of type. A dropped source takes its instances with it.
+-- and follows changes of type. A dropped source takes its instances with it; the index an instance uses can't be dropped.
 CREATE OR REPLACE FUNCTION standin.on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS $$
 DECLARE
     c record;
@@ -202,6 +202,14 @@ CREATE OR REPLACE FUNCTION standin.on_drop() RETURNS event_trigger LANGUAGE plpg
 DECLARE
     i record;
 BEGIN
+    SELECT d.object_name, c.relname, d.original INTO i FROM pg_event_trigger_dropped_objects() d JOIN standin.cdc_instance x ON x.key_index = d.objid
+        JOIN pg_class c ON c.oid = x.source_relid
+    WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0;
+    IF FOUND AND i.original THEN
+        PERFORM standin.fail(22983, format('The unique index ''%s'' on source table ''%s'' is used by Change Data Capture. To alter or drop the index, you must first disable Change Data Capture on the table.', i.object_name, i.relname));
+    ELSIF FOUND THEN
+        PERFORM standin.fail(22979, format('The unique index ''%s'' on table ''%s'' is used by Change Data Capture. The constraint using this index cannot be dropped or disabled.', i.object_name, i.relname));
+    END IF;
     FOR i IN SELECT x.capture_instance FROM pg_event_trigger_dropped_objects() d JOIN standin.cdc_instance x ON x.source_relid = d.objid
             WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 LOOP
         PERFORM standin.drop_instance(i.capture_instance);
