@@ -584,6 +584,7 @@ static bool cdc_source_next(struct source *base, int64_t deadline_ms, struct sou
     struct cdc_source *self = cast(base);
     enum outcome o = NO_EVENT;
     out->position = (struct position){.kind = POSITION_NONE};
+    out->awaited = false;
     arena_reset(self->arena);
     while (o == NO_EVENT) {
         if (atomic_load(&self->canceled))
