@@ -67,10 +67,6 @@ static void judge_capture(const struct table *t, const struct ms_catalog_table *
             pairing_add(out, PAIR_FAIL, "capture_denied", t->from, NULL,
                         "its change table can't be read - the login has to be db_owner, or a member of the "
                         "capture instance's role");
-        if (from->captures[i].partition_switch && i + 1 == from->capture_count)
-            pairing_add(out, PAIR_WARN, "partition_switch", t->from, NULL,
-                        "partitions may be switched in and out of it, and capture never shows those rows - "
-                        "don't while it is moved");
     }
     if (t->key_count == 0 && has_large(from))
         pairing_add(out, PAIR_FAIL, "no_key_large", t->from, NULL,

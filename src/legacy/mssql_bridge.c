@@ -256,6 +256,15 @@ static void fix_wires(const struct table_set *tables)
     }
 }
 
+/* What is lost is the seventh fractional digit, and the column has none. */
+static bool only_digits(const struct ms_column_type *type, const struct ms_carrier *carrier)
+{
+    bool naive = carrier->oid == MS_OID_TIMESTAMP || carrier->oid == MS_OID_TIME;
+    bool zoned = carrier->oid == MS_OID_TIMESTAMPTZ && type->type->id == MS_DATETIMEOFFSET;
+    return type->scale <= 6 && (type->type->id == MS_DATETIME2 || type->type->id == MS_TIME || zoned) &&
+           (naive || zoned);
+}
+
 static void say_column(const struct ms_catalog_table *t, const struct ms_catalog_column *c,
                        const struct column *carried, struct pairing *out)
 {
@@ -263,7 +272,7 @@ static void say_column(const struct ms_catalog_table *t, const struct ms_catalog
     buffer_printf(&object, "%s.%s.%s", t->schema, t->name, c->name);
     const struct ms_carrier *carrier =
         c->type.type ? ms_type_offers(c->type.type, carried->source_type.oid) : NULL;
-    if (carrier && carrier->fit == MS_LOSSY)
+    if (carrier && carrier->fit == MS_LOSSY && !only_digits(&c->type, carrier))
         pairing_add(out, PAIR_WARN, "value_changes", buffer_text(&object), NULL, "%s read as %s - %s",
                     c->type_name, carried->source_type.display, carrier->note);
     buffer_free(&object);
