@@ -31,12 +31,19 @@ scenarios() { # scenarios BUILD ARGS…
     CROSSFADE_BUILD=$dir CROSSFADE_TEST=${CROSSFADE_TEST-SANITIZED} /usr/bin/python3 -m pytest -p no:cacheprovider -q "$top/tests/scenario" "$@"
 }
 
-# a process that valgrind slows down gets a short list
+# Units under valgrind; the live ones skip themselves (77) without a server.
 valgrind_units() {
-    local program wrong=0
+    local program status wrong=0 ran=0
     for program in "$out"/plain/tests/unit/*_test; do
-        valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite "$program" || { echo "$program"; wrong=1; }
+        srcdir=$top valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite "$program"
+        status=$?
+        case $status in
+            0) ran=$((ran + 1)) ;;
+            77) ;;
+            *) echo "$program: exit status $status"; wrong=1 ;;
+        esac
     done
+    echo "$ran programs"
     return "$wrong"
 }
 
