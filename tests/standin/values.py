@@ -7,7 +7,6 @@ that text; rows.py compiles the way back from `encoder`."""
 import re
 import struct
 from dataclasses import dataclass, replace
-from decimal import Decimal
 
 from . import tds
 
@@ -368,8 +367,7 @@ def decode(t, data, w):
         return "\\x" + data.hex()
     if n in ("decimal", "numeric"):
         value = int.from_bytes(data[1:], "little")
-        return str(Decimal(value if data[0] else -value).scaleb(-t.scale)) if t.scale == 0 else \
-            ("" if data[0] else "-") + _with_point(value, t.scale)
+        return ("" if data[0] else "-") + (_with_point(value, t.scale) if t.scale else str(value))
     if n in ("float", "real"):
         return repr(struct.unpack("<d" if len(data) == 8 else "<f", data)[0])
     if n == "money":

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sybfront.h>
+#include <sybdb.h>
 #include <cmocka.h>
 
 #include "ms_live.h"
@@ -108,6 +110,42 @@ static bool take_row(void *context, struct ms_conn *conn, struct error *err)
     return ms_value_decode(&f->codec, &datum, &f->value, err);
 }
 
+/* Text to the column as the sink for the way back will do it: by bcp into a staging column, then assigned. */
+static bool written(struct fixture *f, const struct ms_column_type *column, const struct ms_carrier *carrier)
+{
+    struct buffer sql = {0}, bytes = {0};
+    struct ms_bound bound;
+    struct error err = {0};
+    struct value v = {f->sent->text, (uint32_t)strlen(f->sent->text), VALUE_TEXT};
+    ms_live_exec(&f->conn, "TRUNCATE TABLE dbo.crossfade_value");
+    buffer_puts(&sql, "CREATE TABLE #staged (v ");
+    ms_type_staging(column, carrier, &sql);
+    buffer_puts(&sql, " NULL)");
+    ms_live_exec(&f->conn, buffer_text(&sql));
+    if (!ms_value_encode(&f->codec, &v, &bytes, &bound, &err))
+        fail_msg("%s: %s", f->sent->text, err.text);
+    ms_conn_call(&f->conn);
+    DBPROCESS *db = f->conn.db;
+    BYTE *at = (BYTE *)bytes.data + bound.offset;
+    bool good = bcp_init(db, "#staged", NULL, NULL, DB_IN) == SUCCEED &&
+                bcp_bind(db, at, 0, bound.varlen, NULL, 0, bound.type, 1) == SUCCEED &&
+                bcp_sendrow(db) == SUCCEED && bcp_collen(db, 0, 1) == SUCCEED && bcp_sendrow(db) == SUCCEED &&
+                bcp_done(db) == 2;
+    if (!ms_conn_called(&f->conn, good, &err))
+        fail_msg("%s %s: %s", column->type->name, f->sent->text, err.text);
+    buffer_clear(&sql);
+    buffer_puts(&sql, "INSERT INTO dbo.crossfade_value (v) SELECT ");
+    ms_type_assign(column, carrier, "s.[v]", &sql);
+    buffer_puts(&sql, " FROM #staged AS s");
+    good = ms_exec(&f->conn, buffer_text(&sql), &err);
+    if (!good)
+        print_message("not on this server: %s: %s\n", buffer_text(&sql), err.text);
+    ms_live_exec(&f->conn, "DROP TABLE #staged");
+    buffer_free(&sql);
+    buffer_free(&bytes);
+    return good;
+}
+
 /* The value that came and the text that is meant give the same bytes for the way back. */
 static void assert_means(struct fixture *f)
 {
@@ -150,28 +188,20 @@ static bool stored(struct fixture *f, const struct ms_column_type *column)
     return good;
 }
 
-static bool check(struct fixture *f, const struct sent *sent)
+static bool read_back(struct fixture *f, const struct ms_column_type *column,
+                      const struct ms_carrier *carrier)
 {
-    struct ms_column_type column = {.type = ms_type_at(sent->type),
-                                    .max_length = (int16_t)sent->max_length,
-                                    .precision = (uint8_t)sent->precision,
-                                    .scale = (uint8_t)sent->scale};
-    const struct ms_carrier *carrier = ms_type_offers(column.type, sent->oid);
     struct buffer sql = {0};
     struct error err = {0};
-    f->sent = sent;
     f->rows = 0;
     f->null_seen = false;
     buffer_clear(&f->value);
-    ms_codec_make(&column, carrier, NULL, &f->codec);
-    if (!stored(f, &column))
-        return false;
     buffer_puts(&sql, "SELECT ");
-    ms_type_select(&column, carrier, "t.[v]", &sql);
+    ms_type_select(column, carrier, "t.[v]", &sql);
     buffer_puts(&sql, " FROM dbo.crossfade_value AS t");
     bool read = ms_query(&f->conn, buffer_text(&sql), take_row, f, &err);
     if (!read && err.kind == ERROR_DATA)
-        fail_msg("%s %s: %s", column.type->name, sent->sql, err.text);
+        fail_msg("%s %s: %s", column->type->name, f->sent->sql, err.text);
     if (!read)
         print_message("not on this server: %s: %s\n", buffer_text(&sql), err.text);
     buffer_free(&sql);
@@ -183,12 +213,34 @@ static bool check(struct fixture *f, const struct sent *sent)
     return true;
 }
 
+static bool check(struct fixture *f, const struct sent *sent, bool back)
+{
+    struct ms_column_type column = {.type = ms_type_at(sent->type),
+                                    .max_length = (int16_t)sent->max_length,
+                                    .precision = (uint8_t)sent->precision,
+                                    .scale = (uint8_t)sent->scale};
+    const struct ms_carrier *carrier = ms_type_offers(column.type, sent->oid);
+    f->sent = sent;
+    ms_codec_make(&column, carrier, NULL, &f->codec);
+    return stored(f, &column) && (!back || written(f, &column, carrier)) && read_back(f, &column, carrier);
+}
+
 static void test_what_the_server_sends(void **state)
 {
     struct fixture *f = *state;
     int seen = 0;
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
-        seen += check(f, &values[i]);
+        seen += check(f, &values[i], false);
+    print_message("%d of %zu values\n", seen, sizeof(values) / sizeof(values[0]));
+    assert_true(seen >= 35);
+}
+
+static void test_back_by_bulk_copy(void **state)
+{
+    struct fixture *f = *state;
+    int seen = 0;
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+        seen += check(f, &values[i], true);
     print_message("%d of %zu values\n", seen, sizeof(values) / sizeof(values[0]));
     assert_true(seen >= 35);
 }
@@ -200,7 +252,7 @@ static void test_the_seventh_digit_is_cut(void **state)
                "23:59:59.9999999") != 0)
         skip();
     for (size_t i = 0; i < sizeof(seventh) / sizeof(seventh[0]); i++)
-        assert_true(check(f, &seventh[i]));
+        assert_true(check(f, &seventh[i], false));
 }
 
 static struct config_sqlserver server;
@@ -208,7 +260,11 @@ static struct config_sqlserver server;
 static int setup(void **state)
 {
     static struct fixture f;
-    ms_live_open(&f.conn, &server, "types");
+    struct ms_conn_options options = ms_live_options(&server, "types");
+    struct error err = {0};
+    options.bulk = true;
+    if (!ms_conn_open(&f.conn, &options, &err))
+        fail_msg("%s", err.text);
     *state = &f;
     return 0;
 }
@@ -226,6 +282,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_the_server_sends),
+        cmocka_unit_test(test_back_by_bulk_copy),
         cmocka_unit_test(test_the_seventh_digit_is_cut),
     };
     server = ms_live_need();
