@@ -6,7 +6,9 @@ src=${srcdir:-$(dirname "$0")/..}
 page=$src/man/crossfade.conf.5
 describe=./tests/unit/config_describe
 [ -x "$describe" ] || { echo "$describe is not built"; exit 99; }
-out=$("$describe" "$src/conf/minimal.json" "$src/conf/sample.json") || { echo "$out"; exit 1; }
+sqlserver=
+if grep -q '^#define HAVE_FREETDS 1' config.h; then sqlserver=$src/conf/sqlserver.json; fi
+out=$("$describe" "$src/conf/minimal.json" "$src/conf/sample.json" ${sqlserver:+"$sqlserver"}) || { echo "$out"; exit 1; }
 
 "$describe" | awk -F '\t' -v page="$page" -v sample="$src/conf/sample.json" '
     function fail(text) { print text; failed = 1 }
