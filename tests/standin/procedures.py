@@ -95,12 +95,12 @@ def call(engine, name, s):
     schema = engine.schema(name[-2]) if len(name) > 1 and name[-2] and name[-2].lower() != "dbo" else "sys"
     if len(name) == 3 and name[0].lower() == "msdb":
         schema = "msdb_dbo"
-    rows = engine.connection.rows("SELECT p.proname, p.proargnames, p.prorettype = 'void'::regtype, p.pronargs FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE "
+    rows = engine.connection.rows("SELECT p.proname, array_to_string(p.proargnames, ','), p.prorettype = 'void'::regtype, p.pronargs FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE "
                                   "n.nspname IN (%s, 'sys', 'msdb_dbo') AND lower(p.proname) = lower(%s) ORDER BY n.nspname = %s DESC LIMIT 1", [schema, name[-1], schema])
     if not rows:
         raise SqlError(2812, f"Could not find stored procedure '{'.'.join(name)}'.", 16, 62)
     proname, argnames, void, count = rows[0]
-    names = {n.lower(): n for n in (argnames or [])[:count]}
+    names = {n.lower(): n for n in (argnames.split(",") if argnames else [])[:int(count)]}
     args = []
     for n, e, _ in s.args:
         if isinstance(e, ast.Literal) and e.kind == "default":
