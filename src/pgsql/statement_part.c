@@ -97,19 +97,36 @@ void statement_part_relation(const struct statement_part *self, bool only)
     buffer_puts(sql, " AS t");
 }
 
+/* Sets in a target list advance together and give row by row; the same in FROM is stored first, read after.
+ */
+static void put_rows(const struct statement_part *self)
+{
+    struct buffer *sql = &self->out->sql;
+    for (uint16_t i = 0; i < self->out->param_count; i++) {
+        buffer_printf(sql, "%sunnest($%u::", i ? ", " : "(SELECT ", i + 1u);
+        put_wire_name(self, self->out->params[i].column);
+        buffer_printf(sql, "[]) AS p%u", i + 1u);
+    }
+    buffer_puts(sql, ") AS u");
+}
+
 void statement_part_unnest(const struct statement_part *self, bool ordinality)
 {
     struct buffer *sql = &self->out->sql;
+    if (!ordinality) {
+        put_rows(self);
+        return;
+    }
     buffer_puts(sql, "unnest(");
     for (uint16_t i = 0; i < self->out->param_count; i++) {
         buffer_printf(sql, "%s$%u::", i ? ", " : "", i + 1u);
         put_wire_name(self, self->out->params[i].column);
         buffer_puts(sql, "[]");
     }
-    buffer_puts(sql, ordinality ? ") WITH ORDINALITY AS u(" : ") AS u(");
+    buffer_puts(sql, ") WITH ORDINALITY AS u(");
     for (uint16_t i = 0; i < self->out->param_count; i++)
         buffer_printf(sql, "%sp%u", i ? ", " : "", i + 1u);
-    buffer_puts(sql, ordinality ? ", n)" : ")");
+    buffer_puts(sql, ", n)");
 }
 
 /* search_path is empty in our sessions; an extension's type has its own = beside it. */

@@ -27,7 +27,7 @@ void statement_part_value(const struct statement_part *self, uint16_t column, bo
 
 /* [ONLY ]"schema"."table" AS t */
 void statement_part_relation(const struct statement_part *self, bool only);
-/* unnest($1::…[], …)[ WITH ORDINALITY] AS u(p1, …[, n]) */
+/* The rows of the arrays, AS u(p1, …[, n]). */
 void statement_part_unnest(const struct statement_part *self, bool ordinality);
 /* t."k" = … AND … */
 void statement_part_key_match(const struct statement_part *self);

@@ -69,26 +69,26 @@ static void set_forms(void **state)
     assert_int_equal(st.param_count, 2);
     assert_true(st.checked && st.set_based && st.params[0].from_key && !st.params[1].from_key);
     assert_int_equal(st.params[1].oid, 23);
-    assert_sql(&st,
-               "WITH n AS (UPDATE ONLY \"s\".\"t\" AS t SET \"a\" = u.p2 FROM unnest($1::pg_catalog.int4[], "
-               "$2::pg_catalog.int4[]) AS u(p1, p2) WHERE t.\"id\" = u.p1 RETURNING 1) SELECT "
-               "crossfade.expect((SELECT count(*) FROM n), $3::pg_catalog.int8)");
+    assert_sql(
+        &st,
+        "WITH n AS (UPDATE ONLY \"s\".\"t\" AS t SET \"a\" = u.p2 FROM (SELECT unnest($1::pg_catalog.int4[]) "
+        "AS p1, unnest($2::pg_catalog.int4[]) AS p2) AS u WHERE t.\"id\" = u.p1 RETURNING 1) SELECT "
+        "crossfade.expect((SELECT count(*) FROM n), $3::pg_catalog.int8)");
     statement_net(t, NET_DELETE, NULL, NULL, true, false, &st);
-    assert_sql(&st, "DELETE FROM ONLY \"s\".\"t\" AS t USING unnest($1::pg_catalog.int4[]) AS u(p1) WHERE "
-                    "t.\"id\" = u.p1");
+    assert_sql(&st, "DELETE FROM ONLY \"s\".\"t\" AS t USING (SELECT unnest($1::pg_catalog.int4[]) AS "
+                    "p1) AS u WHERE t.\"id\" = u.p1");
     statement_net(t, NET_INSERT, ALL, ALL, true, false, &st);
     assert_int_equal(st.params[0].oid, 25);
     assert_sql(
-        &st,
-        "INSERT INTO \"s\".\"t\" AS t (\"id\", \"a\", \"b\") SELECT u.p1::pg_catalog.int4, "
-        "u.p2::pg_catalog.int4, u.p3::pg_catalog.int4 FROM unnest($1::pg_catalog.text[], "
-        "$2::pg_catalog.text[], $3::pg_catalog.text[]) AS u(p1, p2, p3) ON CONFLICT (\"id\") DO NOTHING");
+        &st, "INSERT INTO \"s\".\"t\" AS t (\"id\", \"a\", \"b\") SELECT u.p1::pg_catalog.int4, "
+             "u.p2::pg_catalog.int4, u.p3::pg_catalog.int4 FROM (SELECT unnest($1::pg_catalog.text[]) AS p1, "
+             "unnest($2::pg_catalog.text[]) AS p2, unnest($3::pg_catalog.text[]) AS p3) AS u ON CONFLICT "
+             "(\"id\") DO NOTHING");
     statement_net(t, NET_UPSERT, ALL, NULL, true, false, &st);
-    assert_sql(
-        &st,
-        "INSERT INTO \"s\".\"t\" AS t (\"id\", \"a\", \"b\") SELECT u.p1, u.p2, u.p3 FROM "
-        "unnest($1::pg_catalog.int4[], $2::pg_catalog.int4[], $3::pg_catalog.int4[]) AS u(p1, p2, p3) ON "
-        "CONFLICT (\"id\") DO UPDATE SET \"a\" = excluded.\"a\", \"b\" = excluded.\"b\"");
+    assert_sql(&st, "INSERT INTO \"s\".\"t\" AS t (\"id\", \"a\", \"b\") SELECT u.p1, u.p2, u.p3 FROM "
+                    "(SELECT unnest($1::pg_catalog.int4[]) AS p1, unnest($2::pg_catalog.int4[]) AS p2, "
+                    "unnest($3::pg_catalog.int4[]) AS p3) AS u ON "
+                    "CONFLICT (\"id\") DO UPDATE SET \"a\" = excluded.\"a\", \"b\" = excluded.\"b\"");
     table_free(t);
 }
 
@@ -145,10 +145,9 @@ static void casts(void **state)
     c->wire_cast = true;
     statement_net(t, NET_DELETE, NULL, NULL, true, false, &st);
     assert_int_equal(st.params[0].oid, 21);
-    assert_sql(
-        &st,
-        "DELETE FROM ONLY \"s\".\"t\" AS t USING unnest($1::pg_catalog.int2[]) AS u(p1) WHERE t.\"id\" = "
-        "u.p1::pg_catalog.int4");
+    assert_sql(&st, "DELETE FROM ONLY \"s\".\"t\" AS t USING (SELECT unnest($1::pg_catalog.int2[]) AS p1) AS "
+                    "u WHERE t.\"id\" = "
+                    "u.p1::pg_catalog.int4");
     c->source_type.kind = 'd'; /* whose name the sink does not know */
     statement_net(t, NET_DELETE, NULL, NULL, false, false, &st);
     assert_sql(&st, "DELETE FROM ONLY \"s\".\"t\" AS t WHERE t.\"id\" = $1::smallint::pg_catalog.int4");
