@@ -278,6 +278,9 @@ void lane_free(struct lane *self, bool drain)
 struct batch *lane_filling(struct lane *self)
 {
     int owner = OWNER_OFFERED;
+    /* What is capture's stays so until capture offers it: the usual case, once for every change. */
+    if (atomic_load_explicit(&self->owner, memory_order_relaxed) == OWNER_CAPTURE)
+        return self->slot[self->filling];
     bool before = atomic_exchange(&self->taken_back, true);
     if (atomic_compare_exchange_strong(&self->owner, &owner, OWNER_CAPTURE))
         return self->slot[self->filling];

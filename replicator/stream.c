@@ -59,10 +59,11 @@ struct stream {
     pthread_t thread;
     pthread_mutex_t mutex; /* what follows */
     pthread_cond_t cond;
-    bool stop;
-    bool drain;
-    bool want_meet;
-    bool hurry;
+    /* Set under the mutex; capture looks at them without it, once for every event. */
+    _Atomic bool stop;
+    _Atomic bool drain;
+    _Atomic bool want_meet;
+    _Atomic bool hurry;
     bool met;
     bool failed;
     struct error err;
@@ -77,6 +78,7 @@ struct stream {
     struct transaction open;
     bool in_transaction;
     bool advanced_since_change; /* rows were moved up after the last change */
+    int64_t now_ms;             /* about when the source gave its last event */
     int64_t last_event_ms;
     int64_t last_advance_ms;
     int64_t last_look_ms;
@@ -107,18 +109,12 @@ static void confirm(struct stream *self)
 
 static bool stopping(struct stream *self)
 {
-    pthread_mutex_lock(&self->mutex);
-    bool stop = self->stop;
-    pthread_mutex_unlock(&self->mutex);
-    return stop;
+    return atomic_load(&self->stop);
 }
 
 static bool stopping_now(struct stream *self)
 {
-    pthread_mutex_lock(&self->mutex);
-    bool stop = self->stop && !self->drain;
-    pthread_mutex_unlock(&self->mutex);
-    return stop;
+    return atomic_load(&self->stop) && !atomic_load(&self->drain);
 }
 
 static bool lane_ok(struct lane *lane, struct error *err)
@@ -253,7 +249,7 @@ static bool on_commit(struct stream *self, const struct transaction *transaction
 {
     self->in_transaction = false;
     self->advanced_since_change = false;
-    self->dealt[self->dealt_at++ % DEALT] = (struct dealt){transaction->xid, clock_ms()};
+    self->dealt[self->dealt_at++ % DEALT] = (struct dealt){transaction->xid, self->now_ms};
     for (int i = 0; i < self->o.lane_count; i++) {
         if (self->part[i] != PART_NONE && !commit_lane(self, i, transaction, err))
             return false;
@@ -330,7 +326,7 @@ static bool on_drift(struct stream *self, const struct source_event *e, struct e
 static bool handle(struct stream *self, const struct source_event *e, struct error *err)
 {
     if (e->kind != SOURCE_NOTHING)
-        self->last_event_ms = clock_ms();
+        self->last_event_ms = self->now_ms;
     switch (e->kind) {
     case SOURCE_NOTHING:
         if (e->awaited)
@@ -386,11 +382,8 @@ static bool meet(struct stream *self, struct error *err)
 
 static bool meet_wanted(struct stream *self)
 {
-    pthread_mutex_lock(&self->mutex);
-    bool want = self->want_meet;
-    pthread_mutex_unlock(&self->mutex);
     /* Lanes that resumed ahead of the others are met where the foremost stands. */
-    return want && position_compare(self->routed, self->foremost) >= 0;
+    return atomic_load(&self->want_meet) && position_compare(self->routed, self->foremost) >= 0;
 }
 
 static bool look_after_lanes(struct stream *self, int64_t now, struct error *err)
@@ -412,11 +405,12 @@ static bool capture_step(struct stream *self, struct error *err)
     struct source_event e;
     if (!self->in_transaction && meet_wanted(self) && !meet(self, err))
         return false;
-    if (!self->o.source->ops->next(self->o.source, clock_ms() + self->next_ms, &e, err))
+    if (!self->o.source->ops->next(self->o.source, self->now_ms + self->next_ms, &e, err))
         return false;
+    /* While data flows a look at the clock for each event would cost more than all else that is done here. */
+    int64_t now = self->now_ms = e.kind == SOURCE_NOTHING ? clock_ms() : clock_coarse_ms();
     if (!handle(self, &e, err))
         return false;
-    int64_t now = clock_ms();
     if (e.kind != SOURCE_NOTHING && now - self->last_look_ms < LOOK_MS)
         return true;
     self->last_look_ms = now;
@@ -495,8 +489,7 @@ struct stream *stream_start(const struct stream_options *options)
     self->lanes = mem_alloc((size_t)options->lane_count * sizeof(*self->lanes));
     self->part = mem_alloc((size_t)options->lane_count);
     find_start(self);
-    self->last_event_ms = clock_ms();
-    self->last_advance_ms = clock_ms();
+    self->now_ms = self->last_event_ms = self->last_advance_ms = clock_coarse_ms();
     self->next_ms = NEXT_MS;
     pthread_mutex_init(&self->mutex, NULL);
     deadline_cond_init(&self->cond);

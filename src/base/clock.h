@@ -9,8 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-int64_t clock_ms(void);      /* monotonic */
-int64_t clock_us(void);      /* monotonic */
+int64_t clock_ms(void); /* monotonic */
+int64_t clock_us(void); /* monotonic */
+int64_t
+clock_coarse_ms(void);       /* the same clock as clock_ms, up to a tick (10 ms at most) behind, and cheap */
 int64_t clock_wall_us(void); /* microseconds since 1970-01-01 UTC */
 
 /* Microseconds between 1970-01-01 and 2000-01-01, where PostgreSQL's timestamps begin. */

@@ -39,7 +39,7 @@ enum {
     CONFIRM_SPACING_MS = 100, /* between statuses that only tell a newer confirmed position */
     IDLE_SPACING_MS = 100,    /* between keepalives handed out: other databases' WAL makes many */
     TIMER_EVERY = 16,         /* messages between two looks at the clock while data flows */
-    HOT_PER_MS = 100,         /* messages a millisecond from which on reads are gathered … */
+    HOT_PER_MS = 25,          /* messages a millisecond from which on reads are gathered … */
     SETTLE_US = 250,          /* … for so long; the socket holds twice as many */
     TLS_READS = 3,            /* libpq may leave part of a TLS record unread, which poll can't see … */
     TLS_POLL_MS = 100         /* … so with TLS it is read more often and never polled for long */
