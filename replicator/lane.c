@@ -42,14 +42,15 @@ struct lane {
     bool drain;
     bool busy;
     bool settle;
-    bool hurry; /* somebody waits for the lane: nothing is gathered */
+    bool hurry;         /* somebody waits for the lane: nothing is gathered */
+    int64_t backlog_ms; /* more is known to come: gather for so long; 0: it is not */
+    int64_t gather_until_ms;
     struct lane_view view;
     struct error err;
     struct waiting_flush flushes[MAX_WAITING_FLUSH];
     int flush_count;
     struct sink_counts *counts; /* lane's thread only */
     int taking;                 /* the same: index of the batch that is taken next */
-    int64_t gather_until_ms;    /* the same */
 };
 
 /* False when the deadline has passed. Mutex held. */
@@ -178,11 +179,19 @@ static bool gathers(const struct lane *self)
     return !self->hurry && !self->stop && clock_ms() < self->gather_until_ms;
 }
 
+/* Of a backlog there is always more, so a batch may grow, but not so far that capture has to wait. */
+static size_t gather_changes(const struct lane *self)
+{
+    return self->backlog_ms ? self->o.batch_changes / 4 * 3 : GATHER_CHANGES;
+}
+
 static void note_taken(struct lane *self, const struct batch *batch)
 {
     self->hurry = false;
     self->busy = true;
-    self->gather_until_ms = batch->transaction_count >= LOADED_TRANSACTIONS ? clock_ms() + GATHER_MS : 0;
+    bool loaded = batch->transaction_count >= LOADED_TRANSACTIONS;
+    int64_t gather_ms = self->backlog_ms ? self->backlog_ms : loaded ? GATHER_MS : 0;
+    self->gather_until_ms = gather_ms ? clock_ms() + gather_ms : 0;
     pthread_cond_broadcast(&self->cond);
 }
 
@@ -202,8 +211,9 @@ static struct batch *next_batch(struct lane *self, bool *ask_flush)
     int64_t poll_at = clock_ms() + FLUSH_POLL_MS;
     while (!self->view.failed && !(self->stop && !self->drain)) {
         bool gather = gathers(self);
-        atomic_store(&self->wakes_at, gather ? GATHER_CHANGES : 0);
-        if (!gather || atomic_load(&self->offered) >= GATHER_CHANGES)
+        size_t enough = gather_changes(self);
+        atomic_store(&self->wakes_at, gather ? enough : 0);
+        if (!gather || atomic_load(&self->offered) >= enough)
             batch = take(self);
         if (batch || self->stop)
             break;
@@ -322,7 +332,7 @@ bool lane_full(const struct lane *self)
 }
 
 /* What is offered is to be taken now. Mutex held. */
-static void hurry(struct lane *self)
+static void take_now(struct lane *self)
 {
     if (self->hurry || atomic_load(&self->owner) != OWNER_OFFERED)
         return;
@@ -334,7 +344,7 @@ bool lane_wait_taken(struct lane *self, int64_t deadline_ms)
 {
     bool taken = true;
     pthread_mutex_lock(&self->mutex);
-    hurry(self);
+    take_now(self);
     while (atomic_load(&self->owner) == OWNER_OFFERED && !self->view.failed) {
         if (!wait_cond(self, deadline_ms)) {
             taken = atomic_load(&self->owner) != OWNER_OFFERED;
@@ -361,11 +371,28 @@ void lane_settle(struct lane *self)
     pthread_mutex_unlock(&self->mutex);
 }
 
+void lane_backlog(struct lane *self, int64_t gather_ms)
+{
+    pthread_mutex_lock(&self->mutex);
+    self->backlog_ms = gather_ms;
+    pthread_mutex_unlock(&self->mutex);
+}
+
+void lane_hurry(struct lane *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    if (self->gather_until_ms)
+        pthread_cond_broadcast(&self->cond); /* it says anew what it wants to be woken for */
+    self->backlog_ms = 0;
+    self->gather_until_ms = 0;
+    pthread_mutex_unlock(&self->mutex);
+}
+
 bool lane_wait_idle(struct lane *self, int64_t deadline_ms)
 {
     bool idle = true;
     pthread_mutex_lock(&self->mutex);
-    hurry(self);
+    take_now(self);
     while (is_busy(self) && !self->view.failed) {
         if (!wait_cond(self, deadline_ms)) {
             idle = !is_busy(self);

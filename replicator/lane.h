@@ -63,6 +63,10 @@ bool lane_wait_taken(struct lane *self, int64_t deadline_ms);
 /* When it next has nothing to apply, the lane makes what it has committed durable instead of waiting for
  * that. */
 void lane_settle(struct lane *self);
+/* There is a backlog: batches gather for so long, however small the last one was. Until lane_hurry. */
+void lane_backlog(struct lane *self, int64_t gather_ms);
+/* Nothing more is expected soon: what is offered is taken now instead of gathering. */
+void lane_hurry(struct lane *self);
 /* Waits until nothing is offered or being applied. */
 bool lane_wait_idle(struct lane *self, int64_t deadline_ms);
 

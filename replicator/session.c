@@ -413,9 +413,9 @@ enum session_next session_finish(struct session *self, struct error *err)
 
 enum session_next session_follow(struct session *self, bool until_end, struct error *err)
 {
-    if (until_end)
-        stream_hurry(self->stream);
     for (;;) {
+        if (until_end)
+            stream_hurry(self->stream, self->goal);
         enum session_next next = check_wishes(self, err);
         if (next != SESSION_ON)
             return next;

@@ -27,8 +27,12 @@
 enum { DEALT = 32768, DEALT_MS = 3600 * 1000 };
 
 enum {
-    NEXT_MS = 100,      /* longest wait in the source, so that requests are seen */
-    HURRY_MS = 20,      /* … while somebody waits for the end */
+    NEXT_MS = 100, /* longest wait in the source, so that requests are seen */
+    HURRY_MS = 5,  /* … while somebody waits for the end */
+    /* Up to there lanes gather for a quarter of the time that is left: large batches are cheaper by the row,
+     * but the last ones are what is waited for. */
+    GATHER_MIN_MS = 10,
+    GATHER_MAX_MS = 250,
     QUIET_MS = 200,     /* silent for so long: idle lanes' rows are moved up once */
     ADVANCE_MS = 10000, /* … and at least so often while only other databases write */
     ADVANCE_BYTES = 16 << 20,
@@ -67,8 +71,9 @@ struct stream {
     bool met;
     bool failed;
     struct error err;
-    struct position routed;
+    struct position routed; /* capture alone sets these two, so it may read them without the mutex */
     struct position confirmed;
+    struct position goal;     /* with hurry: the end */
     struct position foremost; /* constant: the row that was furthest at the start */
 
     struct dealt dealt[DEALT]; /* a ring of the transactions that were dealt out last */
@@ -84,6 +89,8 @@ struct stream {
     int64_t last_look_ms;
     int64_t next_ms;
     int64_t awaited_until_ms; /* the source waits for its position to be confirmed */
+    int64_t backlog_from_ms;  /* when the way to the goal began, and where; 0: it has not */
+    struct position backlog_from;
     struct stall stall;
 };
 
@@ -104,6 +111,8 @@ static void confirm(struct stream *self)
     if (grown) {
         self->o.source->ops->confirm(self->o.source, least);
         stats_position_put(&self->o.stats->confirmed, least);
+        if (atomic_load(&self->hurry))
+            self->o.changed(self->o.context);
     }
 }
 
@@ -275,30 +284,67 @@ static void advance_rows(struct stream *self)
     self->advanced_since_change = true;
 }
 
+/* What they have applied is to be durable; that of a busy one would have to be flushed once more. */
 static void settle_lanes(struct stream *self)
 {
+    for (int i = 0; i < self->o.lane_count; i++) {
+        lane_hurry(self->lanes[i]);
+        if (!lane_look(self->lanes[i]).busy)
+            lane_settle(self->lanes[i]);
+    }
+}
+
+/* How long lanes should gather on the way to the goal. */
+static int64_t backlog_gather_ms(struct stream *self, struct position goal, int64_t now)
+{
+    uint64_t done, left;
+    if (!self->backlog_from_ms) {
+        self->backlog_from_ms = now;
+        self->backlog_from = self->routed;
+    }
+    if (!position_distance(self->backlog_from, self->routed, &done) || done == 0 ||
+        !position_distance(self->routed, goal, &left))
+        return GATHER_MIN_MS;
+    double left_ms = (double)left / (double)done * (double)(now - self->backlog_from_ms);
+    if (left_ms / 4 >= GATHER_MAX_MS)
+        return GATHER_MAX_MS;
+    return left_ms / 4 <= GATHER_MIN_MS ? GATHER_MIN_MS : (int64_t)left_ms / 4;
+}
+
+/* The source waits for its position, or somebody for the end: until that is read the lanes need not be quick,
+ * then all there is must be. */
+static bool near_end(struct stream *self, int64_t now)
+{
+    bool awaited = now < self->awaited_until_ms;
+    bool hurry = atomic_load(&self->hurry);
+    self->next_ms = hurry || awaited ? HURRY_MS : NEXT_MS;
+    if (awaited || !hurry)
+        return awaited;
+    pthread_mutex_lock(&self->mutex);
+    struct position goal = self->goal;
+    pthread_mutex_unlock(&self->mutex);
+    if (position_compare(self->routed, goal) >= 0)
+        return true;
+    int64_t gather_ms = backlog_gather_ms(self, goal, now);
     for (int i = 0; i < self->o.lane_count; i++)
-        lane_settle(self->lanes[i]);
+        lane_backlog(self->lanes[i], gather_ms);
+    return false;
 }
 
 static void maybe_advance(struct stream *self, int64_t now)
 {
     if (self->in_transaction || self->routed.kind == POSITION_NONE)
         return;
-    bool quiet = !self->advanced_since_change && now - self->last_event_ms >= QUIET_MS;
+    bool hurry = near_end(self, now) && position_compare(self->confirmed, self->routed) < 0;
+    bool quiet = !self->advanced_since_change && (hurry || now - self->last_event_ms >= QUIET_MS);
     bool due = now - self->last_advance_ms >= ADVANCE_MS;
     uint64_t behind;
     bool far = position_distance(self->confirmed, self->routed, &behind) && behind >= ADVANCE_BYTES &&
                now - self->last_advance_ms >= QUIET_MS;
-    pthread_mutex_lock(&self->mutex);
-    bool asked = self->hurry || now < self->awaited_until_ms;
-    bool hurry = asked && position_compare(self->confirmed, self->routed) < 0;
-    pthread_mutex_unlock(&self->mutex);
     bool hurry_due = hurry && now - self->last_advance_ms >= QUIET_MS / 4;
     if (quiet || due || far || hurry_due)
         advance_rows(self);
-    self->next_ms = hurry ? HURRY_MS : NEXT_MS;
-    if (hurry && now - self->last_event_ms >= HURRY_MS)
+    if (hurry)
         settle_lanes(self);
 }
 
@@ -569,9 +615,10 @@ void stream_release(struct stream *self)
     pthread_mutex_unlock(&self->mutex);
 }
 
-void stream_hurry(struct stream *self)
+void stream_hurry(struct stream *self, struct position goal)
 {
     pthread_mutex_lock(&self->mutex);
+    self->goal = goal;
     self->hurry = true;
     pthread_mutex_unlock(&self->mutex);
 }

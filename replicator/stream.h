@@ -62,7 +62,8 @@ struct snapshot;
 bool stream_all_seen(struct stream *self, const struct snapshot *snapshot);
 /* Only while met. */
 struct sink *stream_sink(struct stream *self, int lane);
-/* Wants every lane's row to move up to `received` soon, though idle (for --until-caught-up). */
-void stream_hurry(struct stream *self);
+/* For --until-caught-up: somebody waits until all up to `goal` is confirmed and for nothing else. May be
+ * called again with another goal. */
+void stream_hurry(struct stream *self, struct position goal);
 
 #endif

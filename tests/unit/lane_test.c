@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -254,6 +255,41 @@ static void a_loaded_lane_gathers(void **state)
     stats_free(stats);
 }
 
+static bool applied_by(struct lane *lane, uint64_t lsn, int64_t deadline_ms)
+{
+    while (lane_look(lane).applied.low < lsn) {
+        if (clock_ms() > deadline_ms)
+            return false;
+        sched_yield();
+    }
+    return true;
+}
+
+/* On the way to an end that somebody waits for: few transactions gather, too, until nothing more comes. */
+static void a_backlog_gathers_until_hurried(void **state)
+{
+    struct watcher w = {.seed = 11};
+    struct stats *stats = stats_new("test");
+    struct table *table = one_column();
+    struct lane *lane = start(&w, stats, 1 << 20);
+    (void)state;
+    lane_backlog(lane, 600000);
+    add(lane, table, 0);
+    assert_true(applied_by(lane, 3, clock_ms() + 20000));
+    add(lane, table, 1);
+    assert_false(applied_by(lane, 5, clock_ms() + 100));
+    assert_true(lane_look(lane).busy);
+    lane_hurry(lane);
+    assert_true(applied_by(lane, 5, clock_ms() + 20000));
+    add(lane, table, 2); /* and no more */
+    assert_true(applied_by(lane, 7, clock_ms() + 20000));
+    lane_free(lane, true);
+    assert_false(w.wrong);
+    assert_int_equal(w.next, 3);
+    table_free(table);
+    stats_free(stats);
+}
+
 /* What was offered and is taken back, for the next transaction to go behind it, is not applied: the lane is
  * not idle. */
 static void a_batch_taken_back_keeps_the_lane_busy(void **state)
@@ -291,6 +327,7 @@ int main(void)
         cmocka_unit_test(a_batch_taken_back_keeps_the_lane_busy),
         cmocka_unit_test(settling_makes_it_durable),
         cmocka_unit_test(a_loaded_lane_gathers),
+        cmocka_unit_test(a_backlog_gathers_until_hurried),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
