@@ -297,7 +297,7 @@ class Capture:
             INSERT INTO cdc.lsn_time_mapping (start_lsn, tran_begin_time, tran_end_time, tran_id, tran_begin_lsn)
             SELECT %s::bytea::sys.binary(10), t, t, '\\x00'::bytea::sys.varbinary(10), %s::bytea::sys.binary(10)
             FROM (SELECT clock_timestamp()::timestamp::sys.datetime) AS x(t)
-            WHERE coalesce((SELECT max(m.tran_end_time::timestamp) FROM cdc.lsn_time_mapping m), '-infinity')
+            WHERE coalesce((SELECT m.tran_end_time::timestamp FROM cdc.lsn_time_mapping m ORDER BY m.start_lsn DESC LIMIT 1), '-infinity')
                 <= clock_timestamp()::timestamp - standin.setting('idle_entry_s', '300')::float8 * interval '1 s'
               AND EXISTS (SELECT FROM standin.cdc_instance)
             ON CONFLICT DO NOTHING""", (self.lsn(self.last_commit), self.lsn(self.last_commit)))

@@ -22,33 +22,33 @@ BEGIN
     IF coalesce(standin.database_property('is_cdc_enabled'), '0') <> '1' THEN
         RETURN NULL;
     END IF;
-    RETURN (SELECT m.start_lsn FROM cdc.lsn_time_mapping m ORDER BY m.start_lsn::bytea DESC LIMIT 1);
+    RETURN (SELECT m.start_lsn FROM cdc.lsn_time_mapping m ORDER BY m.start_lsn DESC LIMIT 1);
 END $$;
 
 -- sys.fn_cdc_map_lsn_to_time (Transact-SQL)
 CREATE OR REPLACE FUNCTION sys.fn_cdc_map_lsn_to_time(lsn bytea) RETURNS sys.datetime LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    RETURN (SELECT m.tran_end_time FROM cdc.lsn_time_mapping m WHERE m.start_lsn::bytea = lsn);
+    RETURN (SELECT m.tran_end_time FROM cdc.lsn_time_mapping m WHERE m.start_lsn OPERATOR(sys.=) lsn::sys.varbinarymax);
 END $$;
 
 -- sys.fn_cdc_map_time_to_lsn (Transact-SQL)
 CREATE OR REPLACE FUNCTION sys.fn_cdc_map_time_to_lsn(operator text, tracking_time sys.datetime) RETURNS sys.binary LANGUAGE plpgsql STABLE AS $$
 DECLARE
     t timestamp := tracking_time::timestamp;
-    found pg_catalog.text;
+    found sys.binary;
 BEGIN
     CASE lower(operator COLLATE "C")
         WHEN 'largest less than' THEN
-            SELECT max(encode(start_lsn::bytea, 'hex')) INTO found FROM cdc.lsn_time_mapping WHERE tran_end_time::timestamp < t;
+            SELECT m.start_lsn INTO found FROM cdc.lsn_time_mapping m WHERE m.tran_end_time::timestamp < t ORDER BY m.start_lsn DESC LIMIT 1;
         WHEN 'largest less than or equal' THEN
-            SELECT max(encode(start_lsn::bytea, 'hex')) INTO found FROM cdc.lsn_time_mapping WHERE tran_end_time::timestamp <= t;
+            SELECT m.start_lsn INTO found FROM cdc.lsn_time_mapping m WHERE m.tran_end_time::timestamp <= t ORDER BY m.start_lsn DESC LIMIT 1;
         WHEN 'smallest greater than' THEN
-            SELECT min(encode(start_lsn::bytea, 'hex')) INTO found FROM cdc.lsn_time_mapping WHERE tran_end_time::timestamp > t;
+            SELECT m.start_lsn INTO found FROM cdc.lsn_time_mapping m WHERE m.tran_end_time::timestamp > t ORDER BY m.start_lsn LIMIT 1;
         WHEN 'smallest greater than or equal' THEN
-            SELECT min(encode(start_lsn::bytea, 'hex')) INTO found FROM cdc.lsn_time_mapping WHERE tran_end_time::timestamp >= t;
-        ELSE RETURN NULL;
+            SELECT m.start_lsn INTO found FROM cdc.lsn_time_mapping m WHERE m.tran_end_time::timestamp >= t ORDER BY m.start_lsn LIMIT 1;
+        ELSE NULL;
     END CASE;
-    RETURN decode(found, 'hex')::sys.binary;
+    RETURN found;
 END $$;
 
 -- sys.fn_cdc_increment_lsn, sys.fn_cdc_decrement_lsn (Transact-SQL): the next and the previous 10-byte number.
@@ -122,12 +122,12 @@ END $$;
 -- the interval is the newest entry of lsn_time_mapping, not the clock. Returns the watermark, NULL if there is none.
 CREATE OR REPLACE FUNCTION standin.cdc_move_watermarks(retention_minutes numeric) RETURNS bytea LANGUAGE plpgsql AS $$
 DECLARE
-    newest timestamp := (SELECT max(m.tran_end_time::timestamp) FROM cdc.lsn_time_mapping m);
+    newest timestamp := (SELECT m.tran_end_time::timestamp FROM cdc.lsn_time_mapping m ORDER BY m.start_lsn DESC LIMIT 1);
     mark bytea;
 BEGIN
     PERFORM pg_advisory_xact_lock(21830, 1);
     SELECT m.start_lsn::bytea INTO mark FROM cdc.lsn_time_mapping m
-    WHERE m.tran_end_time::timestamp <= newest - retention_minutes * interval '1 minute' ORDER BY m.start_lsn::bytea DESC LIMIT 1;
+    WHERE m.tran_end_time::timestamp <= newest - retention_minutes * interval '1 minute' ORDER BY m.start_lsn DESC LIMIT 1;
     UPDATE cdc.change_tables SET start_lsn = mark::sys.binary(10) WHERE start_lsn::bytea < mark;
     RETURN mark;
 END $$;
@@ -141,13 +141,13 @@ DECLARE
 BEGIN
     FOR i IN SELECT x.change_relid::regclass AS change, t.start_lsn::bytea AS mark FROM standin.cdc_instance x
             JOIN cdc.change_tables t ON t.object_id = x.change_relid::int WHERE t.start_lsn IS NOT NULL LOOP
-        EXECUTE format('DELETE FROM %s WHERE ctid IN (SELECT ctid FROM %s WHERE "__$start_lsn"::bytea < $1 LIMIT $2)', i.change, i.change)
+        EXECUTE format('DELETE FROM %s WHERE ctid IN (SELECT ctid FROM %s WHERE "__$start_lsn" OPERATOR(sys.<) $1::sys.varbinarymax LIMIT $2)', i.change, i.change)
             USING i.mark, threshold;
         GET DIAGNOSTICS n = ROW_COUNT;
         total := total + n;
     END LOOP;
     DELETE FROM cdc.lsn_time_mapping WHERE ctid IN (SELECT m.ctid FROM cdc.lsn_time_mapping m
-        WHERE encode(m.start_lsn::bytea, 'hex') < (SELECT min(encode(t.start_lsn::bytea, 'hex')) FROM cdc.change_tables t WHERE t.start_lsn IS NOT NULL)
+        WHERE m.start_lsn OPERATOR(sys.<) (SELECT t.start_lsn FROM cdc.change_tables t WHERE t.start_lsn IS NOT NULL ORDER BY t.start_lsn LIMIT 1)
         LIMIT threshold);
     GET DIAGNOSTICS n = ROW_COUNT;
     RETURN total + n;
@@ -179,7 +179,7 @@ BEGIN
         PERFORM standin.fail(22964, format('LSN 0x%s, specified as the new low end point for change table cleanup must represent the start_lsn value of a current entry in the cdc.lsn_time_mapping table. Choose an LSN value that satisfies this requirement.', encode(low_water_mark, 'hex')));
     END IF;
     UPDATE cdc.change_tables t SET start_lsn = coalesce(low_water_mark, i.low)::sys.binary(10) WHERE t.object_id = i.object_id;
-    EXECUTE format('DELETE FROM %s WHERE "__$start_lsn"::bytea < $1', i.change) USING coalesce(low_water_mark, i.low);
+    EXECUTE format('DELETE FROM %s WHERE "__$start_lsn" OPERATOR(sys.<) $1::sys.varbinarymax', i.change) USING coalesce(low_water_mark, i.low);
 END $$;
 
 -- Schema changes (cdc.ddl_history (Transact-SQL)): left in the log in commit order; the capture job writes the history
