@@ -15,6 +15,8 @@ libreplicator_a_SOURCES = \
 	replicator/http.h \
 	replicator/lane.c \
 	replicator/lane.h \
+	replicator/machine.c \
+	replicator/machine.h \
 	replicator/metrics.c \
 	replicator/notify.c \
 	replicator/notify.h \

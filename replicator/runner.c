@@ -9,47 +9,10 @@
 #include "base/mem.h"
 #include "legacy/legacy.h"
 #include "replicator/deadline.h"
+#include "replicator/machine.h"
 #include "replicator/session.h"
 #include "state/lease.h"
 #include "state/schema.h"
-
-/* What a phase ended with. */
-enum event {
-    EVENT_OK,     /* it did its part */
-    EVENT_AGAIN,  /* tables change state: prepare anew */
-    EVENT_LOST,   /* something that can pass */
-    EVENT_FENCED, /* somebody else runs the pipeline */
-    EVENT_UNSAFE, /* going on would damage data */
-    EVENT_END     /* asked to stop, or caught up as asked */
-};
-
-static const struct transition {
-    enum stats_phase from;
-    enum event event;
-    enum stats_phase to;
-    const char *why;
-} transitions[] = {
-    {PHASE_CONNECT, EVENT_OK, PHASE_STANDBY, "the target is there"},
-    {PHASE_STANDBY, EVENT_OK, PHASE_PREPARE, "the lease is ours"},
-    {PHASE_STANDBY, EVENT_AGAIN, PHASE_STANDBY, "another process was quicker"},
-    {PHASE_PREPARE, EVENT_OK, PHASE_BACKFILL, "tables, publication and slot stand"},
-    {PHASE_PREPARE, EVENT_AGAIN, PHASE_PREPARE, "a wish came"},
-    {PHASE_BACKFILL, EVENT_OK, PHASE_CATCHUP, "nothing is left to copy"},
-    {PHASE_BACKFILL, EVENT_AGAIN, PHASE_PREPARE, "copied: what stands now?"},
-    {PHASE_CATCHUP, EVENT_OK, PHASE_FINISH, "the stream has passed the copies"},
-    {PHASE_CATCHUP, EVENT_AGAIN, PHASE_PREPARE, "tables change state"},
-    {PHASE_FINISH, EVENT_OK, PHASE_STREAMING, "indexes and constraints are back"},
-    {PHASE_STREAMING, EVENT_AGAIN, PHASE_PREPARE, "tables change state"},
-    {PHASE_BACKOFF, EVENT_OK, PHASE_CONNECT, "trying again"},
-};
-
-/* Where these lead is the same from every phase. */
-static const struct transition from_any[] = {
-    {PHASE_STOPPED, EVENT_LOST, PHASE_BACKOFF, "a failure that can pass"},
-    {PHASE_STOPPED, EVENT_FENCED, PHASE_CONNECT, "another process runs the pipeline"},
-    {PHASE_STOPPED, EVENT_UNSAFE, PHASE_STOPPED, "stopped to protect data"},
-    {PHASE_STOPPED, EVENT_END, PHASE_STOPPED, "the end"},
-};
 
 enum { BACKOFF_FIRST_MS = 200, BACKOFF_MAX_MS = 15000, STANDBY_POLL_MS = 250, GOOD_RUN_MS = 5000 };
 
@@ -103,7 +66,7 @@ static void set_session(struct runner *self, struct session *session)
 }
 
 /* What self->err means for the machine. One place logs it, once while it stays the same. */
-static enum event failed(struct runner *self)
+static enum machine_event failed(struct runner *self)
 {
     const struct error *err = &self->err;
     if (stopping(self) || err->kind == ERROR_CANCELED)
@@ -119,7 +82,7 @@ static enum event failed(struct runner *self)
     return err->kind == ERROR_FENCED ? EVENT_FENCED : EVENT_LOST;
 }
 
-static enum event phase_connect(struct runner *self)
+static enum machine_event phase_connect(struct runner *self)
 {
     const struct config *c = self->o.config;
     struct pg_conn_options o = {.conninfo = c->target_conninfo,
@@ -145,7 +108,7 @@ static bool open_legacy(struct runner *self, struct legacy **legacy)
 
 /* A one-shot run does not stand by for ever. Only after lease_ttl it is known that the other process lives.
  */
-static enum event give_up_lease(struct runner *self)
+static enum machine_event give_up_lease(struct runner *self)
 {
     log_error(
         self->o.log,
@@ -156,7 +119,7 @@ static enum event give_up_lease(struct runner *self)
 }
 
 /* Waits until the lease is free to take. */
-static enum event wait_for_lease(struct runner *self)
+static enum machine_event wait_for_lease(struct runner *self)
 {
     const struct config *c = self->o.config;
     bool vacant = false;
@@ -182,11 +145,11 @@ static enum event wait_for_lease(struct runner *self)
 
 /* Takes the lease, once the source is known to be there: of two processes that can't reach it none should
  * take over from the other. What a stopped predecessor still holds on the source is ended (hazard 40). */
-static enum event phase_standby(struct runner *self)
+static enum machine_event phase_standby(struct runner *self)
 {
     bool changed_hands = false;
     struct legacy *legacy;
-    enum event event = wait_for_lease(self);
+    enum machine_event event = wait_for_lease(self);
     if (event != EVENT_OK)
         return event;
     if (!open_legacy(self, &legacy))
@@ -235,7 +198,7 @@ static bool begin_session(struct runner *self)
     return ok;
 }
 
-static enum event phase_prepare(struct runner *self)
+static enum machine_event phase_prepare(struct runner *self)
 {
     if (!self->session && !begin_session(self))
         return failed(self);
@@ -253,7 +216,7 @@ static enum event phase_prepare(struct runner *self)
     return next == SESSION_FAILED ? failed(self) : EVENT_AGAIN;
 }
 
-static enum event next_event(struct runner *self, enum session_next next)
+static enum machine_event next_event(struct runner *self, enum session_next next)
 {
     switch (next) {
     case SESSION_ON:
@@ -269,7 +232,7 @@ static enum event next_event(struct runner *self, enum session_next next)
     return failed(self);
 }
 
-static enum event phase_streaming(struct runner *self)
+static enum machine_event phase_streaming(struct runner *self)
 {
     int64_t began = clock_ms();
     self->last_told[0] = '\0';
@@ -280,7 +243,7 @@ static enum event phase_streaming(struct runner *self)
 }
 
 /* Capped exponential back-off with jitter. A one-shot run gives up after connect_timeout. */
-static enum event phase_backoff(struct runner *self)
+static enum machine_event phase_backoff(struct runner *self)
 {
     int64_t now = clock_ms();
     if (!self->failing_since_ms)
@@ -298,7 +261,7 @@ static enum event phase_backoff(struct runner *self)
     return stopping(self) ? EVENT_END : EVENT_OK;
 }
 
-static enum event run_phase(struct runner *self)
+static enum machine_event run_phase(struct runner *self)
 {
     switch (self->phase) {
     case PHASE_CONNECT:
@@ -323,24 +286,11 @@ static enum event run_phase(struct runner *self)
     return EVENT_END;
 }
 
-static const struct transition *find(enum stats_phase from, enum event event)
-{
-    for (size_t i = 0; i < sizeof(from_any) / sizeof(from_any[0]); i++) {
-        if (from_any[i].event == event)
-            return &from_any[i];
-    }
-    for (size_t i = 0; i < sizeof(transitions) / sizeof(transitions[0]); i++) {
-        if (transitions[i].from == from && transitions[i].event == event)
-            return &transitions[i];
-    }
-    return NULL;
-}
-
 /* The one function that moves. Leaving the active phases ends the session: `drain` only where nothing is
  * wrong. */
-static void move(struct runner *self, enum event event)
+static void move(struct runner *self, enum machine_event event)
 {
-    const struct transition *t = find(self->phase, event);
+    const struct machine_transition *t = machine_next(self->phase, event);
     assert(t != NULL);
     if (event >= EVENT_LOST && self->session)
         end_session(self, event == EVENT_END, event == EVENT_END || event == EVENT_UNSAFE);

@@ -58,7 +58,7 @@ struct stats_table {
 
 enum stats_role { STATS_STARTING, STATS_STANDBY, STATS_ACTIVE, STATS_STOPPING };
 
-/* Where the pipeline's machine stands; replicator/runner.c owns it. */
+/* Where the pipeline's machine (machine.h) stands; replicator/runner.c owns it. */
 enum stats_phase {
     PHASE_CONNECT,
     PHASE_STANDBY,
