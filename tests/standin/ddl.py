@@ -296,7 +296,7 @@ def _alter_column(engine, info, c, _):
     target = pg_type(t)
     parts = [f"ALTER COLUMN {q(column)} TYPE {target}{collate} USING {q(column)}::{target}", f"ALTER COLUMN {q(column)} {'DROP' if nullable else 'SET'} NOT NULL"]
     engine.connection.command(f"ALTER TABLE {info.qualified} {', '.join(parts)}")
-    engine.connection.command('UPDATE standin."column" SET ms_type = %s, max_length = %s, prec = %s, scale = %s, nullable = %s, collation = %s WHERE relid = %s AND attnum = %s',
+    engine.connection.command('UPDATE standin."column" SET ms_type = %s, max_length = %s, prec = %s, scale = %s, nullable = %s, "collation" = %s WHERE relid = %s AND attnum = %s',
                               [t.name, t.length, t.precision, t.scale, nullable, (c.collation or fact.type.collation or DEFAULT_COLLATION) if collate else None,
                                info.oid, fact.attnum])
 
@@ -398,9 +398,10 @@ def _drop_database(engine, s, name):
         if s.if_exists:
             return
         raise SqlError(3701, f"Cannot drop the database '{name}', because it does not exist or you do not have permission.", 11, 1)
-    c = install.connect(engine.session.config.pg, "postgres")
+    c = install.connect(engine.session.config.pg, "master")
     try:
         with c.cursor() as cur:
+            cur.execute("SELECT standin.release_database(%s)", (found,))
             cur.execute(f"DROP DATABASE {q(found)} WITH (FORCE)")
     except psycopg2.errors.ObjectInUse as e:
         raise SqlError(3702, f"Cannot drop database \"{name}\" because it is currently in use. ({e.diag.message_detail})", 16, 4)
