@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: PostgreSQL
-"""The stand-in's system side, asked through its private PostgreSQL: change data capture, its job and its clean-up, change
+"""The stand-in's system side, asked through its private PostgreSQL, and at the end as a client of SQL Server would: change data capture, its job and its clean-up, change
 tracking, rowversion, a restored database, the system views. What each test claims is what Microsoft documents; the
 page is named where the SQL is (tests/standin/sql)."""
 import itertools
@@ -9,11 +9,13 @@ import sys
 import time
 
 import psycopg2
+import pymssql
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from lib.process import wait_for  # noqa: E402
+from lib.sqlserver import SqlServer  # noqa: E402
 from standin import cdc, install  # noqa: E402
 
 _number = itertools.count(1)
@@ -617,3 +619,121 @@ def test_rights_and_properties(db):
     assert db.one("SELECT sys.serverproperty('EngineEdition')") == "3" and db.one("SELECT sys.serverproperty('nothing')") is None
     db("SELECT standin.set_database_property(current_database()::pg_catalog.text, 'snapshot_isolation_state', '1')")
     assert db.one("SELECT snapshot_isolation_state_desc FROM sys.databases WHERE database_id = sys.db_id()") == "ON"
+
+
+# -- the same as a client of SQL Server sees it ------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def sql_server(base, template):
+    s = SqlServer(base, f"q{next(_number)}", template).start()
+    yield s
+    s.stop()
+
+
+@pytest.fixture
+def ms(sql_server):
+    d = sql_server.create_database()
+    yield d
+    d.drop()
+
+
+def enable_cdc(ms, *tables):
+    ms.execute("EXEC sys.sp_cdc_enable_db")
+    if ms.server.is_standin:
+        c = ms.server.pg.connect(ms.name)
+        with c.cursor() as cur:
+            cur.execute("SELECT standin.set('poll_ms', '30')")
+        c.close()
+    for t in tables:
+        ms.execute(f"EXEC sys.sp_cdc_enable_table @source_schema = N'dbo', @source_name = N'{t}', @role_name = NULL")
+    wait_for(lambda: not ms.query("SELECT 1 FROM cdc.change_tables WHERE start_lsn IS NULL"), 60, "low endpoints are known")
+
+
+def raises(number, call, *args):
+    with pytest.raises(pymssql.Error) as e:
+        call(*args)
+    assert e.value.args[0] == number, e.value
+
+
+def test_tds_captured_rows(ms):
+    ms.execute("CREATE TABLE dbo.Orders (Id int NOT NULL IDENTITY(1,1) CONSTRAINT PK_Orders PRIMARY KEY, Name nvarchar(50) NOT NULL, "
+               "Big nvarchar(max), Price decimal(12,2), Twice AS (Price*2), Ver rowversion)")
+    enable_cdc(ms, "Orders")
+    before = ms.one("SELECT sys.fn_cdc_get_max_lsn()")
+    ms.execute("INSERT INTO dbo.Orders (Name, Big, Price) VALUES (N'a', N'x', 1.5), (N'b', NULL, 2.5)")
+    ms.execute("UPDATE dbo.Orders SET Name = N'c' WHERE Id = 1")
+    ms.execute("DELETE FROM dbo.Orders WHERE Id = 2")
+    wait_for(lambda: ms.one("SELECT COUNT(*) FROM cdc.dbo_Orders_CT") == 5, 60, "captured")
+    rows = ms.query("EXEC sys.sp_executesql N'SELECT x.[__$start_lsn], x.[__$operation], x.[__$update_mask], x.[Id], x.[Name], x.[Big], x.[Price], x.[Twice], "
+                    "x.[Ver] FROM [cdc].[dbo_Orders_CT] AS x WHERE x.[__$start_lsn] > @from AND x.[__$start_lsn] <= @to ORDER BY x.[__$start_lsn], "
+                    "x.[__$command_id], x.[__$seqval], x.[__$operation]', N'@from binary(10), @to binary(10)', "
+                    f"@from = 0x{before.hex()}, @to = 0x{ms.one('SELECT sys.fn_cdc_get_max_lsn()').hex()}")
+    # Id, Name, Big, Price, Twice, Ver are bits 0 to 5; an update writes a new rowversion.
+    assert [(r[1], r[2], r[3], r[4], r[5], str(r[6]), r[7]) for r in rows] == [
+        (2, b"\x3f", 1, "a", "x", "1.50", None), (2, b"\x3f", 2, "b", None, "2.50", None), (3, b"\x22", 1, "a", None, "1.50", None),
+        (4, b"\x22", 1, "c", "x", "1.50", None), (1, b"\x3f", 2, "b", None, "2.50", None)]
+    assert rows[0][0] == rows[1][0] < rows[2][0] == rows[3][0] < rows[4][0] and all(len(r[8]) == 8 for r in rows)
+    assert rows[2][8] < rows[3][8]
+    assert {r[0] for r in ms.query("SELECT start_lsn FROM cdc.lsn_time_mapping WHERE tran_id <> 0x00")} == {r[0] for r in rows}
+    assert ms.one("SELECT sys.fn_cdc_get_min_lsn(N'nothing')") == b"\0" * 10
+    help_ = ms.query("EXEC sys.sp_cdc_help_change_data_capture")[0]
+    assert help_[:3] == ("dbo", "Orders", "dbo_Orders") and help_[10] == "PK_Orders" and help_[13] == "[Id]"
+
+
+def test_tds_error_numbers(ms):
+    ms.execute("CREATE TABLE dbo.t (id int NOT NULL PRIMARY KEY)")
+    raises(22901, ms.execute, "EXEC sys.sp_cdc_enable_table @source_schema = N'dbo', @source_name = N't', @role_name = NULL")
+    enable_cdc(ms, "t")
+    raises(22926, ms.execute, "EXEC sys.sp_cdc_enable_table @source_schema = N'dbo', @source_name = N't', @role_name = NULL")
+    raises(4711, ms.execute, "TRUNCATE TABLE dbo.t")
+    raises(22990, ms.execute, "EXEC sys.sp_cdc_change_job @pollinginterval = 86401")
+    raises(8145, ms.execute, "EXEC sys.sp_cdc_change_job @nothing = 1")
+
+
+def test_tds_schema_change(ms):
+    ms.execute("CREATE TABLE dbo.t (id int NOT NULL PRIMARY KEY, v varchar(5))")
+    enable_cdc(ms, "t")
+    ms.execute("ALTER TABLE dbo.t ADD w int NULL")
+    ms.execute("ALTER TABLE dbo.t ALTER COLUMN v varchar(50) NULL")
+    ms.execute("INSERT INTO dbo.t VALUES (1, REPLICATE('x', 50), 1)")
+    wait_for(lambda: ms.one("SELECT COUNT(*) FROM cdc.dbo_t_CT") == 1, 60, "captured")
+    assert ms.query("SELECT id, v FROM cdc.dbo_t_CT") == [(1, "x" * 50)]
+    history = ms.query("SELECT required_column_update, ddl_command FROM cdc.ddl_history ORDER BY ddl_lsn")
+    assert [bool(h[0]) for h in history] == [False, True]
+    assert "ADD w int" in history[0][1] and "ALTER COLUMN v varchar(50)" in history[1][1]
+    assert ms.query("SELECT t.name, c.max_length FROM sys.columns AS c JOIN sys.types AS t ON t.user_type_id = c.user_type_id "
+                    "WHERE c.object_id = OBJECT_ID(N'cdc.dbo_t_CT') AND c.name = N'v'") == [("varchar", 50)]
+
+
+def test_tds_change_tracking(ms):
+    ms.execute("CREATE TABLE dbo.t (a int NOT NULL, b nvarchar(10) NOT NULL, c int, PRIMARY KEY (a, b))")
+    raises(22088, ms.execute, "ALTER TABLE dbo.t ENABLE CHANGE_TRACKING")
+    ms.execute(f"ALTER DATABASE [{ms.name}] SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 2 DAYS, AUTO_CLEANUP = ON)")
+    ms.execute("ALTER TABLE dbo.t ENABLE CHANGE_TRACKING WITH (TRACK_COLUMNS_UPDATED = ON)")
+    base = ms.one("SELECT CHANGE_TRACKING_CURRENT_VERSION()")
+    ms.execute("INSERT INTO dbo.t VALUES (1, N'x', 1), (2, N'y', 2)")
+    middle = ms.one("SELECT CHANGE_TRACKING_CURRENT_VERSION()")
+    ms.execute("UPDATE dbo.t SET c = 5 WHERE a = 1; DELETE FROM dbo.t WHERE a = 2")
+    changes = ("SELECT ct.SYS_CHANGE_OPERATION, ct.a, ct.b, t.c FROM CHANGETABLE(CHANGES dbo.t, %d) AS ct LEFT JOIN dbo.t AS t ON t.a = ct.a AND t.b = ct.b "
+               "ORDER BY ct.a")
+    assert ms.query(changes % base) == [("I", 1, "x", 5), ("D", 2, "y", None)]
+    assert ms.query(changes % middle) == [("U", 1, "x", 5), ("D", 2, "y", None)]
+    assert ms.one("SELECT CHANGE_TRACKING_MIN_VALID_VERSION(OBJECT_ID(N'dbo.t'))") <= base
+    assert ms.query("SELECT is_track_columns_updated_on FROM sys.change_tracking_tables WHERE object_id = OBJECT_ID(N'dbo.t')") == [(True,)]
+
+
+def test_tds_rowversion_of_an_open_writer(ms):
+    ms.execute("CREATE TABLE dbo.t (id int NOT NULL PRIMARY KEY, v int, rv rowversion)")
+    ms.execute("INSERT INTO dbo.t (id) VALUES (1), (2)")
+    c = ms.connect(autocommit=False)
+    cur = c.cursor()
+    cur.execute("UPDATE dbo.t SET v = 1 WHERE id = 1")
+    ms.execute("UPDATE dbo.t SET v = 1 WHERE id = 2")
+    later = ms.one("SELECT rv FROM dbo.t WHERE id = 2")
+    bound = ms.one("SELECT MIN_ACTIVE_ROWVERSION()")
+    cur.execute("SELECT rv FROM dbo.t WHERE id = 1")
+    held = cur.fetchone()[0]
+    assert bound <= held < later <= ms.one("SELECT @@DBTS")
+    c.commit()
+    c.close()
+    assert ms.one("SELECT MIN_ACTIVE_ROWVERSION()") > later
