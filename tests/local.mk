@@ -35,6 +35,7 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/lib/proxy.py \
 	tests/scenario/lib/redis_server.py \
 	tests/scenario/lib/replicator.py \
+	tests/scenario/lib/sqlserver.py \
 	tests/scenario/test_attack.py \
 	tests/scenario/test_bad_input.py \
 	tests/scenario/test_check.py \
@@ -51,6 +52,7 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/test_quickstart.py \
 	tests/scenario/test_redis.py \
 	tests/scenario/test_service.py \
+	tests/scenario/test_standin.py \
 	tests/scenario/test_standin_cdc.py \
 	tests/scenario/test_streams.py \
 	tests/scenario/test_types.py \

@@ -22,6 +22,7 @@ class Connection:
         self.doomed = False
         self.number = 0          # of the transaction, for its descriptor
         self.savepoints = []
+        self.level = 0
         self.applied = {}        # settings as PostgreSQL has them
         self.verb = "SELECT"
         self.snapshot_allowed = None
@@ -107,23 +108,28 @@ class Connection:
             raise SqlError(3930, "The current transaction cannot be committed and cannot support operations that write to the log file. Roll back the "
                                  "transaction.", 16)
         self.check_snapshot()
-        outer = self.trancount > 0
+        outer = self.trancount > 0 or self.level > 0
+        self.level += 1     # a trigger's statements are inside their statement's
+        mark = f"standin{self.level}"
         try:
             try:
-                self.command("SAVEPOINT standin" if outer else f"BEGIN ISOLATION LEVEL {self.options.pg_isolation()}")
+                self.command(f"SAVEPOINT {mark}" if outer else f"BEGIN ISOLATION LEVEL {self.options.pg_isolation()}")
                 yield
-                self.command("RELEASE standin" if outer else "COMMIT")
+                self.verb = verb
+                self.command(f"RELEASE {mark}" if outer else "COMMIT")
             except psycopg2.Error as e:
                 raise self.error(e)
         except BaseException:
-            self._undo(outer)
+            self._undo(outer, mark)
             raise
+        finally:
+            self.level -= 1
 
-    def _undo(self, outer):
+    def _undo(self, outer, mark):
         if self.pg.closed:
             raise SqlError(596, "Cannot continue the execution because the session is in the kill state.", 21)
         if self.pg.info.transaction_status != psycopg2.extensions.TRANSACTION_STATUS_IDLE:
-            self.command("ROLLBACK TO standin; RELEASE standin" if outer else "ROLLBACK")
+            self.command(f"ROLLBACK TO {mark}; RELEASE {mark}" if outer else "ROLLBACK")
 
     def check_snapshot(self):
         if self.options.isolation != "SNAPSHOT":

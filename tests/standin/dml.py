@@ -38,7 +38,7 @@ class Dml(Renderer):
         info = self.session.table(s.table.name)
         if info is None:
             raise unknown_object(".".join(s.table.name))
-        self.declare([s.source, s.ctes, s.top])
+        self.declare([s.source, s.ctes, s.top], s.ctes)
         ctes = self.with_clause(s.ctes) if s.ctes else ""
         columns = self.insert_columns(s, info)
         names = f" ({', '.join(q(c) for c in columns)})" if columns else ""
@@ -98,6 +98,9 @@ class Dml(Renderer):
             # PostgreSQL wants one type a column of VALUES; an INSERT … SELECT UNION ALL would too: cast each to the column.
             return "VALUES " + ", ".join("(" + ", ".join(self.cast_to(self.expr(e), info, c) for e, c in zip(row, columns)) + ")"
                                          for row in s.source.rows)
+        if isinstance(s.source, ast.Select) and len(s.source.items) == len(columns):
+            for item, c in zip(s.source.items, columns):
+                self.cast_constant(item, info.facts.get(c))
         query = self.query(s.source)
         limit = f" LIMIT ({self.expr(s.top)})::int8" if s.top is not None else ""
         if self.session.ansi_warnings or not any(self.coerced("x", info, c) != "x" for c in columns):
@@ -105,6 +108,13 @@ class Dml(Renderer):
         names = [f"c{i}" for i in range(len(columns))]
         listed = ", ".join(self.coerced(n, info, c) for n, c in zip(names, columns))
         return f"SELECT {listed} FROM ({query}) AS x ({', '.join(names)}){limit}"
+
+    @staticmethod
+    def cast_constant(item, fact):
+        """A constant in SELECT gets its column's type at once; else PostgreSQL would convert it for every row."""
+        plain = fact and fact.type.name not in values.CHARACTER + values.BINARY
+        if plain and isinstance(item.expr, ast.Literal) and item.expr.kind not in ("null", "default"):
+            item.expr = ast.Cast(item.expr, fact.type)
 
     def cast_to(self, text, info, column):
         """Every row of a VALUES list must have the column's type; too long a value must still fail, so no length here."""
@@ -122,7 +132,7 @@ class Dml(Renderer):
 
     # -- UPDATE and DELETE -----------------------------------------------------------------------------------------------
     def update(self, s):
-        self.declare([s.table, s.source, s.where, s.ctes])
+        self.declare([s.table, s.source, s.where, s.ctes, [e for _, _, e in s.sets]], s.ctes)
         info = self.target(s.table)
         alias = self.target_alias(s, info)
         ctes = self.with_clause(s.ctes) if s.ctes else ""
@@ -153,7 +163,7 @@ class Dml(Renderer):
         return self.with_output(text, self.returning(s.output, info), s.output), info
 
     def delete(self, s):
-        self.declare([s.table, s.source, s.where, s.ctes])
+        self.declare([s.table, s.source, s.where, s.ctes], s.ctes)
         info = self.target(s.table)
         alias = self.target_alias(s, info)
         ctes = self.with_clause(s.ctes) if s.ctes else ""

@@ -86,9 +86,12 @@ class Renderer:
         self.renamed = {}    # inserted, deleted -> source
 
     # -- names ---------------------------------------------------------------------------------------------------------
-    def declare(self, tree):
+    def declare(self, tree, ctes=()):
         """Learns the names of a statement's sources before anything is written."""
         s = self.scope
+        for name, columns, _ in ctes:
+            s.ctes[name.lower()] = name
+            self._add(columns)
         for node in walk(tree):
             for name, columns, _ in getattr(node, "ctes", None) or []:
                 s.ctes[name.lower()] = name

@@ -63,6 +63,8 @@ def _serve_client(config, client, spid):
         answer = _log_in(config, t, session, login)
     except SqlError as e:
         t.write(tds.message(tds.ERROR, e.number, e.state, e.severity, e.text, config.name))
+        if e.number == 4060:
+            t.write(tds.message(tds.ERROR, 18456, 1, 14, f"Login failed for user '{login.user}'.", config.name))
         t.write(tds.done(tds.DONE, tds.DONE_ERROR))
         t.flush()
         t.close()

@@ -192,7 +192,7 @@ CREATE FUNCTION standin.guid_unpermute(h text) RETURNS text LANGUAGE sql IMMUTAB
     SELECT substr(h, 31, 2) || substr(h, 29, 2) || substr(h, 27, 2) || substr(h, 25, 2) || substr(h, 23, 2) || substr(h, 21, 2)
            || substr(h, 19, 2) || substr(h, 17, 2) || substr(h, 13, 4) || substr(h, 1, 12) $$;
 CREATE FUNCTION standin.guid(h text) RETURNS sys.uniqueidentifier LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT standin.guid_permute(replace(btrim(h, '{}'), '-', ''))::uuid::text::sys.uniqueidentifier $$;
+    SELECT standin.guid_permute(replace(btrim(h, '{}') COLLATE "C", '-', ''))::uuid::text::sys.uniqueidentifier $$;
 CREATE FUNCTION standin.guid_text(g sys.uniqueidentifier) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
     SELECT upper(standin.guid_unpermute(replace(g::text, '-', ''))::uuid::text) $$;
 CREATE FUNCTION standin.guid_from_uuid(u uuid) RETURNS sys.uniqueidentifier LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT standin.guid(u::text) $$;

@@ -4,8 +4,8 @@
 -- Ticks since 0001-01-01 of a text; an offset in the text is returned in minutes, else NULL.
 CREATE FUNCTION standin.parse_time(v text, OUT ticks int8, OUT day_given bool, OUT minutes int) LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-    m text[];
-    t text := btrim(v);
+    m text[] COLLATE "C";
+    t text COLLATE "C" := btrim(v);
     fmt text := coalesce(nullif(current_setting('standin.dateformat', true), ''), 'mdy');
 BEGIN
     ticks := 0;

@@ -5,7 +5,7 @@
 -- UTF-16 code units that a stored text stands for; NUL and lone surrogates are kept in a private plane (README.md).
 CREATE FUNCTION standin.units(t text) RETURNS int8 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
     SELECT CASE WHEN octet_length(t) < 4 OR octet_length(t) = length(t) THEN length(t)
-        ELSE length(t) + length(regexp_replace(t, '[^\U00010000-\U0010EFFF]', '', 'g')) END::int8 $$;
+        ELSE length(t) + length(regexp_replace(t COLLATE "C", '[^\U00010000-\U0010EFFF]', '', 'g')) END::int8 $$;
 
 CREATE FUNCTION standin.utf16(t text) RETURNS bytea LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 DECLARE
@@ -55,7 +55,7 @@ CREATE FUNCTION standin.cp1252(t text) RETURNS bytea LANGUAGE plpgsql IMMUTABLE 
 BEGIN
     RETURN convert_to(t, 'WIN1252');
 EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
-    RETURN (SELECT string_agg(standin.cp1252_char(c), '') FROM regexp_split_to_table(t, '') c);
+    RETURN (SELECT string_agg(standin.cp1252_char(c), '') FROM regexp_split_to_table(t COLLATE "C", '') c);
 END $$;
 CREATE FUNCTION standin.cp1252_char(t text) RETURNS bytea LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 BEGIN
@@ -364,8 +364,8 @@ BEGIN
         FOREACH t IN ARRAY ARRAY['numeric', 'float4', 'float8', 'sys.money', 'sys.smallmoney', 'int2', 'int4', 'int8', 'sys.tinyint', 'sys."bit"'] LOOP
             EXECUTE format('CREATE FUNCTION standin.%I(%s) RETURNS %s LANGUAGE sql IMMUTABLE STRICT AS $x$ SELECT %s $x$', 'parse_' || pg_catalog.replace(pg_catalog.replace(t, 'sys.', ''), '"', ''), c, t,
                 CASE WHEN t LIKE 'int_' OR t = 'sys.tinyint' THEN format('standin.to_int8($1::sys.nvarcharmax)::%s', t)
-                     WHEN t = 'sys."bit"' THEN 'CASE pg_catalog.lower(btrim($1::text)) WHEN ''true'' THEN ''1'' WHEN ''false'' THEN ''0'' ELSE (standin.to_int8($1::sys.nvarcharmax) <> 0)::int4::text END::sys."bit"'
-                     WHEN t LIKE '%money' THEN format('(pg_catalog.replace(btrim($1::text), ''$'', '''')::numeric)::%s', t)
+                     WHEN t = 'sys."bit"' THEN 'CASE pg_catalog.lower(btrim($1::text) COLLATE "C") WHEN ''true'' THEN ''1'' WHEN ''false'' THEN ''0'' ELSE (standin.to_int8($1::sys.nvarcharmax) <> 0)::int4::text END::sys."bit"'
+                     WHEN t LIKE '%money' THEN format('(pg_catalog.replace(btrim($1::text) COLLATE "C", ''$'', '''')::numeric)::%s', t)
                      ELSE format('(btrim($1::text))::%s', t) END);
             EXECUTE format('CREATE CAST (%s AS %s) WITH FUNCTION standin.%I(%s) AS ASSIGNMENT', c, t, 'parse_' || pg_catalog.replace(pg_catalog.replace(t, 'sys.', ''), '"', ''), c);
         END LOOP;
