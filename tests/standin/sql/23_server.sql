@@ -12,7 +12,7 @@ SELECT d.oid, d.datname, standin.database_properties(d.oid) AS p,
     CASE d.datname WHEN 'master' THEN 1 WHEN 'tempdb' THEN 2 WHEN 'model' THEN 3 WHEN 'msdb' THEN 4 ELSE d.oid::int END AS id
 FROM pg_database d WHERE NOT d.datistemplate AND d.datname NOT IN ('postgres', 'standin_template');
 
--- sys.databases (Transact-SQL), as of SQL Server 2016. read_committed_snapshot and snapshot isolation default to OFF.
+-- sys.databases (Transact-SQL), as of SQL Server 2016. The log waits for REPLICATION while changes are captured by no one. read_committed_snapshot and snapshot isolation default to OFF.
 CREATE VIEW sys.databases AS
 SELECT d.datname::sys.sysname AS name, d.id AS database_id, NULL::int AS source_database_id,
     '\x01'::bytea::sys.varbinary(85) AS owner_sid,
@@ -43,8 +43,8 @@ SELECT d.datname::sys.sysname AS name, d.id AS database_id, NULL::int AS source_
     coalesce((p ->> 'is_published')::int, 0)::sys.bit AS is_published, 0::sys.bit AS is_subscribed,
     0::sys.bit AS is_merge_published, 0::sys.bit AS is_distributor, 0::sys.bit AS is_sync_with_backup,
     standin.guid(d.oid, 'service_broker_guid')::sys.uniqueidentifier AS service_broker_guid, 0::sys.bit AS is_broker_enabled,
-    coalesce((p ->> 'log_reuse_wait')::int, 0)::sys.tinyint AS log_reuse_wait,
-    coalesce(p ->> 'log_reuse_wait_desc', 'NOTHING')::sys.nvarchar(60) AS log_reuse_wait_desc,
+    (CASE WHEN w.held THEN 6 ELSE coalesce((p ->> 'log_reuse_wait')::int, 0) END)::sys.tinyint AS log_reuse_wait,
+    (CASE WHEN w.held THEN 'REPLICATION' ELSE coalesce(p ->> 'log_reuse_wait_desc', 'NOTHING') END)::sys.nvarchar(60) AS log_reuse_wait_desc,
     0::sys.bit AS is_date_correlation_on, coalesce((p ->> 'is_cdc_enabled')::int, 0)::sys.bit AS is_cdc_enabled,
     coalesce((p ->> 'is_encrypted')::int, 0)::sys.bit AS is_encrypted, 0::sys.bit AS is_honor_broker_priority_on,
     (p ->> 'replica_id')::uuid::sys.uniqueidentifier AS replica_id, (p ->> 'group_database_id')::uuid::sys.uniqueidentifier AS group_database_id,
@@ -55,7 +55,8 @@ SELECT d.datname::sys.sysname AS name, d.id AS database_id, NULL::int AS source_
     0 AS delayed_durability, 'DISABLED'::sys.nvarchar(60) AS delayed_durability_desc,
     0::sys.bit AS is_memory_optimized_elevate_to_snapshot_on, 0::sys.bit AS is_federation_member,
     0::sys.bit AS is_remote_data_archive_enabled, 0::sys.bit AS is_mixed_page_allocation_on
-FROM standin.databases d;
+FROM standin.databases d, LATERAL (SELECT EXISTS (SELECT FROM pg_replication_slots x WHERE x.database = d.datname
+    AND x.slot_name LIKE 'standin\_%' AND NOT x.active) AS held) w;
 
 -- sys.database_recovery_status (Transact-SQL). last_log_backup_lsn is not kept here: NULL.
 CREATE VIEW sys.database_recovery_status AS
@@ -199,3 +200,9 @@ FROM (VALUES ('public', 0, 'R', 'DATABASE_ROLE'), ('dbo', 1, 'S', 'SQL_USER'), (
 CREATE VIEW sys.server_principals AS
 SELECT v.name::sys.sysname AS name, v.id AS principal_id, v.type::sys.char(1) AS type, v.type_desc::sys.nvarchar(60) AS type_desc
 FROM (VALUES ('sa', 1, 'S', 'SQL_LOGIN'), ('sysadmin', 3, 'R', 'SERVER_ROLE')) AS v(name, id, type, type_desc);
+
+-- sys.dm_tran_version_store_space_usage, sys.dm_os_sys_info (Transact-SQL)
+CREATE VIEW sys.dm_tran_version_store_space_usage AS
+SELECT d.id AS database_id, 0::bigint AS reserved_page_count, 0::bigint AS reserved_space_kb FROM standin.databases d;
+CREATE VIEW sys.dm_os_sys_info AS
+SELECT 2 AS cpu_count, pg_postmaster_start_time()::timestamp::sys.datetime AS sqlserver_start_time, 8388608::bigint AS physical_memory_kb;

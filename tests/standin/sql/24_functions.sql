@@ -191,3 +191,17 @@ CREATE OR REPLACE FUNCTION sys.host_name() RETURNS sys.nvarchar LANGUAGE sql STA
     SELECT current_setting('standin.host', true)::sys.nvarchar $$;
 CREATE OR REPLACE FUNCTION sys.app_name() RETURNS sys.nvarchar LANGUAGE sql STABLE AS $$
     SELECT current_setting('standin.app', true)::sys.nvarchar $$;
+
+-- IDENT_SEED, IDENT_INCR (Transact-SQL)
+CREATE OR REPLACE FUNCTION sys.ident_seed(tab text) RETURNS numeric LANGUAGE sql STABLE AS $$
+    SELECT identity_seed FROM standin.column WHERE relid = standin.relation(tab) AND identity_seed IS NOT NULL
+$$;
+CREATE OR REPLACE FUNCTION sys.ident_incr(tab text) RETURNS numeric LANGUAGE sql STABLE AS $$
+    SELECT identity_increment FROM standin.column WHERE relid = standin.relation(tab) AND identity_seed IS NOT NULL
+$$;
+
+-- OBJECT_DEFINITION (Transact-SQL), sys.fn_hadr_is_primary_replica (Transact-SQL): no availability groups here, so NULL.
+CREATE OR REPLACE FUNCTION sys.object_definition(id int) RETURNS sys.nvarcharmax LANGUAGE sql STABLE AS $$
+    SELECT definition::sys.nvarcharmax FROM standin.definition WHERE objid::int = id LIMIT 1
+$$;
+CREATE OR REPLACE FUNCTION sys.fn_hadr_is_primary_replica(db text) RETURNS sys.bit LANGUAGE sql STABLE AS $$ SELECT NULL::sys.bit $$;
