@@ -181,12 +181,12 @@ static void put_write_sql(const char *pipeline, const char *token, struct buffer
     struct buffer name = {0}, id = {0};
     ms_sql_literal(&name, pipeline);
     ms_sql_literal(&id, token);
-    buffer_printf(
-        out,
-        "UPDATE [crossfade].[marker] SET [token] = %s, [written_at] = SYSUTCDATETIME() WHERE [pipeline] = %s;"
-        " IF @@ROWCOUNT = 0 INSERT INTO [crossfade].[marker] ([pipeline], [token], [written_at])"
-        " VALUES (%s, %s, SYSUTCDATETIME())",
-        buffer_text(&id), buffer_text(&name), buffer_text(&name), buffer_text(&id));
+    buffer_printf(out,
+                  "UPDATE [crossfade].[marker] WITH (UPDLOCK, HOLDLOCK) SET [token] = %s, [written_at] = "
+                  "SYSUTCDATETIME() WHERE [pipeline] = %s;"
+                  " IF @@ROWCOUNT = 0 INSERT INTO [crossfade].[marker] ([pipeline], [token], [written_at])"
+                  " VALUES (%s, %s, SYSUTCDATETIME())",
+                  buffer_text(&id), buffer_text(&name), buffer_text(&name), buffer_text(&id));
     buffer_free(&name);
     buffer_free(&id);
 }
