@@ -295,6 +295,13 @@ def test_partitions_that_share_a_table_of_the_target(make_pipeline, make_server,
     pipeline.wait_equal(r, only=["m"])
 
 
+HOLD_WISH = """
+CREATE FUNCTION public.hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN OLD; END $$;
+CREATE TRIGGER hold BEFORE DELETE ON crossfade.wish FOR EACH ROW EXECUTE FUNCTION public.hold();
+ALTER TABLE crossfade.wish ENABLE ALWAYS TRIGGER hold;
+"""
+
+
 def test_recopy_forgets_at_once_what_waited(pipeline):
     """recopy empties the table and forgets what was parked and quarantined in one transaction: killed right after it, the
     next start brings nothing old back"""
@@ -305,14 +312,14 @@ def test_recopy_forgets_at_once_what_waited(pipeline):
     pipeline.legacy.execute("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 3000) i")
     r.wait(lambda: pipeline.target.one("SELECT count(*) FROM crossfade.parked WHERE change = ''") == 1, 20, "park_limit is passed")
     r.stop()
-    pipeline.target.execute("CREATE RULE hold AS ON DELETE TO crossfade.wish DO ALSO SELECT pg_sleep(60)")
+    pipeline.target.execute(HOLD_WISH)
     recopy(pipeline, "public.t")
     resume(pipeline, "public.t")
     r = pipeline.start()
     wait_for(lambda: pipeline.target.one("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"), 20, "it is at the wish")
     r.kill9()
     pipeline.target.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
-    pipeline.target.execute("DROP RULE hold ON crossfade.wish; DELETE FROM crossfade.wish WHERE key = 'recopy'")
+    pipeline.target.execute("DROP TRIGGER hold ON crossfade.wish; DELETE FROM crossfade.wish WHERE key = 'recopy'")
     r = pipeline.start(ready=True)
     wait_state(r, "public.t", "streaming")
     pipeline.wait_equal(r)

@@ -274,10 +274,10 @@ def test_32_key_used_again_in_one_batch(pipeline):
     r.stop()
     pipeline.target.execute("TRUNCATE seen")
     pipeline.legacy.psql("""
-        DELETE FROM t WHERE id <= 4; INSERT INTO t SELECT i, i, repeat('x', 9000), 0 FROM generate_series(1, 4) i;
+        BEGIN; DELETE FROM t WHERE id <= 4; INSERT INTO t SELECT i, i, repeat('x', 9000), 0 FROM generate_series(1, 4) i;
         UPDATE t SET n = 5 WHERE id IN (1, 2);
         DELETE FROM t WHERE id = 5; INSERT INTO t VALUES (5, 105, NULL, NULL);
-        DELETE FROM t WHERE id = 6; INSERT INTO t VALUES (6, 6, 'short', 6); DELETE FROM t WHERE id = 6;""")
+        DELETE FROM t WHERE id = 6; INSERT INTO t VALUES (6, 6, 'short', 6); DELETE FROM t WHERE id = 6; COMMIT;""")
     r = pipeline.start(ready=True)
     pipeline.wait_equal(r, only=["t"])
     seen = pipeline.target.query("SELECT string_agg(op, '' ORDER BY n), id FROM seen GROUP BY id ORDER BY id")
