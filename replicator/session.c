@@ -240,6 +240,22 @@ static bool copy_tables(struct session *self, struct table **list, uint32_t coun
     return read_goal(self, err);
 }
 
+/* Capture may have stopped a table while its image was copied: what the copy has stored as its state is not
+ * so.
+ */
+static bool keep_stopped(struct session *self, struct table *image, struct error *err)
+{
+    struct table *t = self->p.tables.tables[image->id];
+    char reason[200];
+    if (t->state != TABLE_STOPPED && t->state != TABLE_DRIFT)
+        return true;
+    snprintf(reason, sizeof(reason), "it was stopped while it was copied - crossfade recopy --table %.130s",
+             t->from);
+    return session_needs_recopy_put(self, &self->target, t, true, err) &&
+           store_table_state_put(&self->target, self->o.config->pipeline, self->o.lease.epoch, t, reason,
+                                 err);
+}
+
 /* Copying beside a running stream works on images of the tables: their changes stay parked until all is
  * copied. */
 static bool copy_beside(struct session *self, struct table **list, uint32_t count, struct error *err)
@@ -251,8 +267,10 @@ static bool copy_beside(struct session *self, struct table **list, uint32_t coun
         list[i] = &images[i];
     }
     bool ok = copy_tables(self, list, count, err);
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
+        ok = ok && keep_stopped(self, &images[i], err);
         free(images[i].copied_snapshot);
+    }
     free(images);
     return ok;
 }

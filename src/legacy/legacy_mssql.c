@@ -137,16 +137,10 @@ static bool capture(struct legacy *base, const struct legacy_notes *notes, const
     return mssql_capture(cast(base), notes, tables, first, err);
 }
 
-/* Enabling a table for capture has waited out its writers already (it takes the schema lock), and the marker
- * came after. */
 static bool writers(struct legacy *base, const struct legacy_notes *notes, const struct table_set *tables,
                     struct error *err)
 {
-    (void)base;
-    (void)notes;
-    (void)tables;
-    (void)err;
-    return true;
+    return mssql_begin_copies(cast(base), notes, tables, err);
 }
 
 static bool stream(struct legacy *base, const struct legacy_notes *notes, const struct table_set *tables,
@@ -171,7 +165,7 @@ static bool stream(struct legacy *base, const struct legacy_notes *notes, const 
                                    .value_limit = c->value_limit,
                                    .poll_interval_ms = c->stream_poll_interval_ms,
                                    .memory = (size_t)c->memory_limit / SOURCE_MEMORY_PART};
-    return cdc_source_open(&o, out, err);
+    return mssql_find_begins(notes, tables, err) && cdc_source_open(&o, out, err);
 }
 
 /* Rows are read again under locks: what is committed is seen, whatever the database's isolation. */

@@ -29,6 +29,12 @@ MUST_CHECK bool mssql_history(struct legacy_mssql *self, const struct legacy_not
 /* At the first start: the marker's LSN as the start, and the fingerprint. */
 MUST_CHECK bool mssql_capture(struct legacy_mssql *self, const struct legacy_notes *notes,
                               const struct table_set *tables, bool first, struct error *err);
+/* Before copies: which instance, and from where on it has the changes of tables in TABLE_INIT, is stored. */
+MUST_CHECK bool mssql_begin_copies(struct legacy_mssql *self, const struct legacy_notes *notes,
+                                   const struct table_set *tables, struct error *err);
+/* Sets captured_from of tables that are not streaming yet. */
+MUST_CHECK bool mssql_find_begins(const struct legacy_notes *notes, const struct table_set *tables,
+                                  struct error *err);
 /* A marker committed now, once it is captured: whatever we have seen before is before that. */
 MUST_CHECK bool mssql_mark(struct legacy_mssql *self, const struct legacy_notes *notes, struct position *out,
                            struct error *err);

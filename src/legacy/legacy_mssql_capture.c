@@ -10,9 +10,11 @@
  * newer instance beside it is a hand-over.
  */
 #include <cjson/cJSON.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "legacy/legacy_mssql.h"
@@ -22,7 +24,10 @@
 #include "pgsql/pair_names.h"
 #include "state/store.h"
 
-enum { CAPTURED_MS = 300000 }; /* how long a marker may take to be captured */
+enum {
+    CAPTURED_MS = 300000, /* how long a marker, or a new instance, may take to be captured */
+    LOOK_MS = 500
+};
 
 static const char stream_name[] = "forward";
 
@@ -64,9 +69,10 @@ static void judge_capture(const struct table *t, const struct ms_catalog_table *
                     "change data capture is not on for it - its changes would not come");
     for (uint16_t i = 0; i < from->capture_count; i++) {
         if (from->captures[i].denied)
-            pairing_add(out, PAIR_FAIL, "capture_denied", t->from, NULL,
-                        "its change table can't be read - the login has to be db_owner, or a member of the "
-                        "capture instance's role");
+            pairing_add(out, PAIR_WARN, "capture_denied", t->from, NULL,
+                        "the lowest LSN of its capture instance is all zeros - the capture job has not come "
+                        "to it yet, or the login may not read it: it has to be db_owner, or a member of the "
+                        "instance's role");
     }
     if (t->key_count == 0 && has_large(from))
         pairing_add(out, PAIR_FAIL, "no_key_large", t->from, NULL,
@@ -189,6 +195,23 @@ static bool still_there(const struct ms_catalog_table *from, const char *instanc
     return false;
 }
 
+/* True if it is news. */
+static bool put_text(cJSON *object, const char *name, const char *text)
+{
+    const char *was = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+    if (was && strcmp(was, text) == 0)
+        return false;
+    cJSON_DeleteItemFromObjectCaseSensitive(object, name);
+    cJSON_AddStringToObject(object, name, text);
+    return true;
+}
+
+static cJSON *member(cJSON *json, const char *name)
+{
+    cJSON *found = cJSON_GetObjectItemCaseSensitive(json, name);
+    return found ? found : cJSON_AddObjectToObject(json, name);
+}
+
 static bool check_instance(const struct legacy_notes *notes, const struct table *t,
                            const struct ms_catalog_table *from, struct position at, cJSON *instances,
                            bool *changed, struct error *err)
@@ -198,11 +221,7 @@ static bool check_instance(const struct legacy_notes *notes, const struct table 
     bool ok = true;
     if (was && !still_there(from, was))
         ok = legacy_note_hole(notes, t, "change data capture was switched off for it", err);
-    if (now && (!was || strcmp(was, now) != 0)) {
-        cJSON_DeleteItemFromObjectCaseSensitive(instances, t->from);
-        cJSON_AddStringToObject(instances, t->from, now);
-        *changed = true;
-    }
+    *changed |= now && put_text(instances, t->from, now);
     free(now);
     return ok;
 }
@@ -211,10 +230,8 @@ static bool check_instances(struct legacy_mssql *self, const struct legacy_notes
                             const struct table_set *tables, struct position at, cJSON *json, bool *changed,
                             struct error *err)
 {
-    cJSON *instances = cJSON_GetObjectItemCaseSensitive(json, "instances");
+    cJSON *instances = member(json, "instances");
     bool ok = true;
-    if (!instances)
-        instances = cJSON_AddObjectToObject(json, "instances");
     for (uint32_t i = 0; i < tables->count && ok; i++) {
         const struct table *t = tables->tables[i];
         ok = check_instance(notes, t, ms_catalog_by_id(&self->catalog, (int32_t)t->source_oid), at, instances,
@@ -282,7 +299,9 @@ static bool go_on(struct legacy_mssql *self, const struct legacy_notes *notes, c
     struct print stored;
     struct position at;
     bool found = false, changed = false;
-    bool ok = read_print(notes, &stored, &found, err) && found && read_position(notes, &at, err) &&
+    bool ok = read_print(notes, &stored, &found, err) &&
+              (found || error_set(err, ERROR_RETRY, "the fingerprint of the source was taken away")) &&
+              read_position(notes, &at, err) &&
               check_instances(self, notes, tables, at, stored.json, &changed, err) &&
               (!changed || put_print(notes, stored.json, err));
     cJSON_Delete(stored.json);
@@ -293,4 +312,95 @@ bool mssql_capture(struct legacy_mssql *self, const struct legacy_notes *notes,
                    const struct table_set *tables, bool first, struct error *err)
 {
     return first ? begin(self, notes, tables, err) : go_on(self, notes, tables, err);
+}
+
+/* --- tables that are not streaming yet --- */
+
+/* The instance that a copy begun now goes with: the newest that may be read. */
+static const struct ms_capture *newest(const struct ms_catalog_table *from)
+{
+    const struct ms_capture *found = NULL;
+    for (uint16_t i = 0; from && i < from->capture_count; i++) {
+        if (!from->captures[i].denied && !from->captures[i].drop_pending)
+            found = &from->captures[i];
+    }
+    return found;
+}
+
+static bool all_begun(const struct legacy_mssql *self, const struct table_set *tables)
+{
+    for (uint32_t i = 0; i < tables->count; i++) {
+        const struct table *t = tables->tables[i];
+        const struct ms_catalog_table *from = ms_catalog_by_id(&self->catalog, (int32_t)t->source_oid);
+        if (t->state == TABLE_INIT && from && from->capture_count > 0 && !newest(from))
+            return false;
+    }
+    return true;
+}
+
+/* A new instance has no lowest LSN until the capture job has come to it. */
+static bool wait_for_begins(struct legacy_mssql *self, const struct legacy_notes *notes,
+                            const struct table_set *tables, struct error *err)
+{
+    int64_t deadline = clock_ms() + CAPTURED_MS;
+    while (!all_begun(self, tables)) {
+        struct timespec pause = {.tv_nsec = LOOK_MS * 1000000};
+        if (atomic_load(notes->cancel))
+            return error_set(err, ERROR_CANCELED, "stopped");
+        if (clock_ms() > deadline)
+            return error_set(err, ERROR_RETRY,
+                             "legacy: a capture instance has no lowest LSN - does the capture job run, and "
+                             "may the login read schema cdc?");
+        nanosleep(&pause, NULL);
+        ms_catalog_free(&self->catalog);
+        if (!ms_catalog_read(&self->conn, &self->catalog, err))
+            return false;
+    }
+    return true;
+}
+
+/* Enabling a table for capture takes its schema lock, so whoever had written to it before has ended: what the
+ * instance does not have, the copy sees. Where it begins is stored; clean-up moves that later. */
+bool mssql_begin_copies(struct legacy_mssql *self, const struct legacy_notes *notes,
+                        const struct table_set *tables, struct error *err)
+{
+    struct print stored;
+    bool found = false, changed = false;
+    if (!wait_for_begins(self, notes, tables, err) || !read_print(notes, &stored, &found, err))
+        return false;
+    for (uint32_t i = 0; i < tables->count && found; i++) {
+        const struct table *t = tables->tables[i];
+        const struct ms_capture *c =
+            t->state == TABLE_INIT ? newest(ms_catalog_by_id(&self->catalog, (int32_t)t->source_oid)) : NULL;
+        char start[POSITION_TEXT_SIZE];
+        struct buffer name = {0};
+        if (!c)
+            continue;
+        buffer_printf(&name, "%d %s", c->object_id, c->created);
+        changed |= put_text(member(stored.json, "instances"), t->from, buffer_text(&name));
+        changed |= put_text(member(stored.json, "begins"), t->from, position_format(c->start, start));
+        buffer_free(&name);
+    }
+    bool ok = !changed || put_print(notes, stored.json, err);
+    cJSON_Delete(stored.json);
+    return ok;
+}
+
+bool mssql_find_begins(const struct legacy_notes *notes, const struct table_set *tables, struct error *err)
+{
+    struct print stored;
+    bool found = false;
+    if (!read_print(notes, &stored, &found, err))
+        return false;
+    const cJSON *begins = cJSON_GetObjectItemCaseSensitive(stored.json, "begins");
+    for (uint32_t i = 0; i < tables->count; i++) {
+        struct table *t = tables->tables[i];
+        const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(begins, t->from));
+        bool copying = t->state == TABLE_INIT || t->state == TABLE_BACKFILL || t->state == TABLE_CATCHUP;
+        t->captured_from = (struct position){.kind = POSITION_NONE};
+        if (copying && text && !position_parse(text, &t->captured_from))
+            t->captured_from = (struct position){.kind = POSITION_NONE};
+    }
+    cJSON_Delete(stored.json);
+    return true;
 }

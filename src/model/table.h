@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "model/position.h"
+
 enum table_state {
     TABLE_INIT,
     TABLE_BACKFILL,
@@ -89,9 +91,12 @@ struct table {
     enum table_state state;
     int64_t source_rows; /* estimate, -1 unknown */
     int64_t source_bytes;
-    /* Keyless tables in catchup: pg_snapshot text under which it was copied; changes of transactions
-     * visible in it are skipped. NULL otherwise. */
+    /* Keyless tables in catchup: pg_snapshot text under which it was copied, or the position up to which its
+     * copy holds every commit; changes of transactions in it are skipped. NULL otherwise. */
     char *copied_snapshot;
+    /* Not streaming yet: what the source captures of it begins there, and its copy was begun later, so what
+     * was before is in the copy. POSITION_NONE where the source has no such border. */
+    struct position captured_from;
 };
 
 struct table_set {

@@ -184,7 +184,9 @@ static bool choose(struct making *m, struct table *table, const struct ms_catalo
             denied = c;
         else if (c->drop_pending)
             continue;
-        else if (cdc_lsn_compare(c->start, need) <= 0)
+        else if (cdc_lsn_compare(c->start, need) <= 0 ||
+                 (table->captured_from.kind != POSITION_NONE &&
+                  cdc_lsn_compare(c->start, table->captured_from) <= 0))
             base = c; /* the later one wins: they come in the order of their start */
         else if (!next)
             next = c;
@@ -199,7 +201,9 @@ static bool choose(struct making *m, struct table *table, const struct ms_catalo
     struct position none = {.kind = POSITION_NONE};
     if (!base)
         add_lost(m, table, next);
-    else if (add_stream(m, table, source, base, none, next ? next->start : none) && next)
+    else if (add_stream(m, table, source, base, cdc_lsn_compare(base->start, need) > 0 ? base->start : none,
+                        next ? next->start : none) &&
+             next)
         (void)!add_stream(m, table, source, next, next->start, none);
     return true;
 }

@@ -25,6 +25,7 @@ struct lane_table {
     bool draining;     /* the waiting changes are being applied: don't park */
     bool has_snapshot; /* keyless in catchup: leave out what the copy's snapshot saw */
     struct snapshot snapshot;
+    struct position copied_to; /* in its place where a source has positions for that: commits up to there */
     int64_t parked_bytes;
     struct map keys;     /* quarantined key bytes; the value is the malloc'ed copy */
     int64_t quarantined; /* rows */

@@ -174,7 +174,9 @@ static bool load_snapshot(struct lane_table *t, struct error *err)
 
     snapshot_free(&t->snapshot);
     t->has_snapshot = table->key_count == 0 && table->state == TABLE_CATCHUP && table->copied_snapshot;
-    if (t->has_snapshot && !snapshot_parse(table->copied_snapshot, &t->snapshot))
+    t->copied_to = (struct position){.kind = POSITION_NONE};
+    if (t->has_snapshot && !snapshot_parse(table->copied_snapshot, &t->snapshot) &&
+        (!position_parse(table->copied_snapshot, &t->copied_to) || t->copied_to.kind == POSITION_NONE))
         return error_set(err, ERROR_FATAL, "%s: the stored snapshot \"%s\" of its copy can't be read",
                          table->from, table->copied_snapshot);
     lane_mark(t);

@@ -109,6 +109,14 @@ static enum sift_fate hold(struct pg_sink *s, const struct batch *batch, size_t 
     return SIFT_HOLD;
 }
 
+/* Of a keyless table: does its copy hold what this transaction did? */
+static bool in_copy(const struct lane_table *t, const struct transaction *transaction)
+{
+    if (t->copied_to.kind != POSITION_NONE)
+        return position_compare(transaction->commit, t->copied_to) <= 0;
+    return snapshot_sees(&t->snapshot, transaction->xid);
+}
+
 /* The rows that wait in quarantine are gone at the source: nothing is left to be retried. */
 static void truncated(struct pg_sink *s, struct lane_table *t)
 {
@@ -124,7 +132,7 @@ enum sift_fate sift_change(struct pg_sink *s, const struct batch *batch, size_t 
     if (!t->care && !table_is_parked(t->table))
         return SIFT_APPLY;
     if (t->has_snapshot && t->table->state == TABLE_CATCHUP &&
-        snapshot_sees(&t->snapshot, batch->transactions[c->transaction].xid))
+        in_copy(t, &batch->transactions[c->transaction]))
         return SIFT_LEAVE;
     if (!t->draining && (t->parking || table_is_parked(t->table)))
         return park(s, t, batch, index);
