@@ -296,6 +296,100 @@ static void test_added_column(void **state)
     s->ops->free(s);
 }
 
+/* Hazard 16. Two rows an update: pages end in between. */
+static void test_large_transaction(void **state)
+{
+    (void)state;
+    struct position start = mark();
+    struct source_event e;
+    struct error err;
+    int inserts = 0, updates = 0, commits = 0;
+    ms_live_exec(&conn, "CREATE TABLE dbo.digits (n int NOT NULL)");
+    ms_live_exec(&conn, "INSERT INTO dbo.digits (n) VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)");
+    ms_live_exec(&conn, "BEGIN TRANSACTION");
+    ms_live_exec(&conn,
+                 "INSERT INTO dbo.t0 (id, v, big) SELECT 1000 + a.n + 10 * b.n + 100 * c.n, N'a', N'b' FROM"
+                 " dbo.digits AS a CROSS JOIN dbo.digits AS b CROSS JOIN dbo.digits AS c");
+    ms_live_exec(&conn, "UPDATE dbo.t0 SET v = N'c' WHERE id >= 1000");
+    ms_live_exec(&conn, "COMMIT TRANSACTION");
+    struct position end = mark();
+    struct source *s = open_at(start);
+    do {
+        if (!s->ops->next(s, clock_ms() + 100, &e, &err))
+            fail_msg("%s", err.text);
+        commits += e.kind == SOURCE_COMMIT;
+        if (e.kind != SOURCE_CHANGE)
+            continue;
+        assert_int_equal(e.change.op, inserts < 1000 ? CHANGE_INSERT : CHANGE_UPDATE);
+        inserts += e.change.op == CHANGE_INSERT;
+        updates += e.change.op == CHANGE_UPDATE;
+        assert_int_equal(e.change.row[2].kind, e.change.op == CHANGE_UPDATE ? VALUE_ABSENT : VALUE_BINARY);
+    } while (e.kind != SOURCE_NOTHING || position_compare(e.position, end) < 0);
+    assert_int_equal(inserts, 1000);
+    assert_int_equal(updates, 1000);
+    assert_int_equal(commits, 1);
+    s->ops->free(s);
+    ms_live_exec(&conn, "DELETE FROM dbo.t0 WHERE id >= 1000");
+}
+
+/* Hazards 14 and 15: which of 40 columns were changed, large ones at both ends of each byte. */
+static void test_masks_of_40_columns(void **state)
+{
+    (void)state;
+    struct position start = mark();
+    ms_live_exec(&conn,
+                 "INSERT INTO dbo.t2 (id, c8, c9, c16, c17, c40) VALUES (1, N'a', N'b', N'c', N'd', N'e')");
+    ms_live_exec(&conn, "UPDATE dbo.t2 SET c9 = N'B' WHERE id = 1");
+    ms_live_exec(&conn, "UPDATE dbo.t2 SET c8 = N'A', c40 = NULL WHERE id = 1");
+    ms_live_exec(&conn, "UPDATE dbo.t2 SET c2 = N'x', c16 = N'C', c17 = N'D' WHERE id = 1");
+    struct position end = mark();
+    struct source *s = open_at(start);
+    check_events(s, end,
+                 "[t2I(|1,-,-,-,-,-,-,a,b,-,-,-,-,-,-,c,d,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,e)]"
+                 "[t2U(|1,-,-,-,-,-,-,?,B,-,-,-,-,-,-,?,?,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,?)]"
+                 "[t2U(|1,-,-,-,-,-,-,A,?,-,-,-,-,-,-,?,?,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-)]"
+                 "[t2U(|1,x,-,-,-,-,-,?,?,-,-,-,-,-,-,C,D,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,?)]");
+    s->ops->free(s);
+}
+
+static void clean_up(const char *instance, struct position low)
+{
+    char sql[300], at[POSITION_TEXT_SIZE];
+    snprintf(sql, sizeof(sql),
+             "EXEC sys.sp_cdc_cleanup_change_table @capture_instance = N'%s', @low_water_mark = %s, "
+             "@threshold = 5000",
+             instance, position_format(low, at));
+    ms_live_exec(&conn, sql);
+}
+
+/* Retention passed: one table's history gone is that table's end, that of all is fatal. */
+static void test_clean_up_passes_where_we_stand(void **state)
+{
+    (void)state;
+    struct error err;
+    struct source *s = NULL;
+    struct cdc_source_options o = {
+        .conn = ms_live_options(&server, "cdc"), .pipeline = "p", .tables = &tables};
+    o.conn.database = database;
+    o.start = mark();
+    ms_live_exec(&conn, "INSERT INTO dbo.t0 (id, v, big) VALUES (60, N'a', NULL)");
+    ms_live_exec(&conn, "INSERT INTO dbo.t2 (id, c2) VALUES (60, N'a')");
+    struct position end = mark();
+    clean_up("i0", end);
+    s = open_at(o.start);
+    check_events(
+        s, end,
+        "{t0}[t2I(|60,a,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-,-)]");
+    s->ops->free(s);
+    clean_up("i1", end);
+    clean_up("i2", end);
+    assert_false(cdc_source_open(&o, &s, &err));
+    assert_int_equal(err.kind, ERROR_FATAL);
+    assert_non_null(strstr(err.text, "crossfade recopy --table"));
+    s = open_at(end);
+    s->ops->free(s);
+}
+
 static void test_fingerprint(void **state)
 {
     (void)state;
@@ -311,6 +405,22 @@ static void test_fingerprint(void **state)
         assert_false(history_compare(&a, &b, &err));
         assert_int_equal(err.kind, ERROR_FATAL);
     }
+}
+
+/* t2: id and c2 to c40, large ones among them. */
+static void make_wide(void)
+{
+    struct buffer sql = {0};
+    buffer_puts(&sql, "CREATE TABLE dbo.t2 (id int NOT NULL PRIMARY KEY");
+    for (int i = 2; i <= 40; i++) {
+        bool large = i == 8 || i == 9 || i == 16 || i == 17 || i == 40;
+        buffer_printf(&sql, ", c%d nvarchar(%s) NULL", i, large ? "max" : "10");
+    }
+    buffer_puts(&sql, ")");
+    ms_live_exec(&conn, buffer_text(&sql));
+    buffer_free(&sql);
+    enable("t2", "i2");
+    carry("t2");
 }
 
 static int setup(void **state)
@@ -344,6 +454,7 @@ static int setup(void **state)
         enable(name, instance);
         carry(name);
     }
+    make_wide();
     return 0;
 }
 
@@ -371,6 +482,9 @@ int main(void)
         cmocka_unit_test(test_instances_in_the_catalog),
         cmocka_unit_test(test_changes_in_order),
         cmocka_unit_test(test_own_transactions_are_marked),
+        cmocka_unit_test(test_large_transaction),
+        cmocka_unit_test(test_masks_of_40_columns),
+        cmocka_unit_test(test_clean_up_passes_where_we_stand),
         cmocka_unit_test(test_second_instance_takes_over),
         cmocka_unit_test(test_capture_switched_off_and_on),
         cmocka_unit_test(test_added_column),
