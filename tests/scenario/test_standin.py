@@ -321,3 +321,52 @@ def test_result_sets_messages_and_counts(session):
 def test_parameters_of_sp_executesql(session):
     assert session.run("EXEC sys.sp_executesql N'SELECT @a + @b', N'@a int, @b int', @a = 1, @b = 2") == [(3,)]
     assert session.one("DECLARE @o int; EXEC sp_executesql N'SET @x = @x * 2', N'@x int OUTPUT', @x = 5; SELECT 7") == 7
+
+
+def test_sums_and_averages_have_the_types_of_what_they_add(session):
+    assert session.run("SELECT SUM(x), AVG(x), SQL_VARIANT_PROPERTY(CONVERT(sql_variant, SUM(x)), 'BaseType') FROM (VALUES (1), (2), (4)) AS v (x)") == [(7, 2, "int")]
+    assert session.run("SELECT SUM(x) FROM (VALUES (CAST(1.50 AS money)), (2)) AS v (x)") == [(D("3.5000"),)]
+
+
+def test_a_constant_beside_bit_tinyint_and_money(session):
+    session.run("CREATE TABLE dbo.t (b bit, y tinyint, m money); INSERT INTO dbo.t VALUES (NULL, NULL, NULL), (1, 200, 2.5)")
+    assert session.run("SELECT ISNULL(b, 0), ISNULL(y, 7), ISNULL(m, 0) FROM dbo.t WHERE b = 1 OR y IS NULL ORDER BY m") == [
+        (False, 7, D("0.0000")), (True, 200, D("2.5000"))]
+    assert session.run("SELECT m * 2, y + 1, m + 1.5 FROM dbo.t WHERE m > 1 AND y = 200 AND b <> 0") == [(D("5.0000"), 201, D("4.0000"))]
+
+
+def test_fractions_print_as_declared(session):
+    assert session.run("SELECT CONVERT(nvarchar(40), CAST('2020-01-02 03:04:05.123' AS datetime2(3)), 126), "
+                       "CONVERT(nvarchar(40), CAST('10:11:12' AS time(0)), 121)") == [("2020-01-02T03:04:05.123", "10:11:12")]
+
+
+# -- encryption ------------------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def tls_server(base, template, tmp_path_factory):
+    if os.environ.get("CROSSFADE_TEST_SQLSERVER"):
+        pytest.skip("the named server has its own certificate")
+    d = tmp_path_factory.mktemp("tls")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", d / "key", "-out", d / "cert", "-days", "2", "-subj",
+                    "/CN=127.0.0.1"], check=True, stderr=subprocess.DEVNULL)
+    s = SqlServer(base, "st", template, ["--tls", str(d / "cert"), str(d / "key")]).start()
+    yield s
+    s.stop()
+
+
+@pytest.mark.parametrize("encryption", ["off", "request", "require"])
+def test_tls_for_the_login_only_and_for_everything(tls_server, tmp_path, encryption):
+    conf = tmp_path / "freetds.conf"
+    conf.write_text(f"[s]\nhost = 127.0.0.1\nport = {tls_server.port}\ntds version = 7.4\nencryption = {encryption}\n")
+    p = subprocess.run(["tsql", "-S", "s", "-U", "sa", "-P", tls_server.password, "-o", "q"], input="SELECT 42\nGO\nexit\n", text=True, timeout=60,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "FREETDSCONF": str(conf)})
+    assert re.search("^42$", p.stdout, re.M), p.stdout
+
+
+def test_a_client_that_requires_tls_is_refused_where_there_is_none(server, tmp_path):
+    if not server.is_standin:
+        pytest.skip("the named server may have TLS")
+    conf = tmp_path / "freetds.conf"
+    conf.write_text(f"[s]\nhost = 127.0.0.1\nport = {server.port}\ntds version = 7.4\nencryption = require\n")
+    p = subprocess.run(["tsql", "-S", "s", "-U", "sa", "-P", server.password, "-o", "q"], input="SELECT 42\nGO\nexit\n", text=True, timeout=60,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "FREETDSCONF": str(conf)})
+    assert "42" not in p.stdout

@@ -6,7 +6,7 @@ from . import ast
 from .errors import SqlError
 from .render import q, quote
 
-VERSION = ("Microsoft SQL Server 2016 (SP3) - 13.0.6300.2 (X64) - stand-in of Crossfade's test suite over PostgreSQL\n"
+VERSION = ("Microsoft SQL Server 2022 (RTM) - 16.0.1000.6 (X64) - stand-in of Crossfade's test suite over PostgreSQL\n"
            "\tDeveloper Edition (64-bit)")
 
 
@@ -20,7 +20,7 @@ def system_variable(engine, name):
     n = name.upper()
     simple = {"@@ROWCOUNT": engine.rowcount, "@@TRANCOUNT": c.trancount, "@@ERROR": engine.last_error, "@@OPTIONS": o.word(),
               "@@LOCK_TIMEOUT": o.lock_timeout, "@@TEXTSIZE": o.textsize, "@@NESTLEVEL": engine.answer.depth, "@@MAX_PRECISION": 38,
-              "@@MICROSOFTVERSION": 218109644, "@@PROCID": 0, "@@FETCH_STATUS": -1, "@@LANGID": 0}
+              "@@MICROSOFTVERSION": 268436456, "@@PROCID": 0, "@@FETCH_STATUS": -1, "@@LANGID": 0}
     if n in simple:
         return _int(simple[n])
     if n == "@@SPID":

@@ -13,7 +13,7 @@ CI = 'sys."Latin1_General_CI_AS"'
 COMPARISON = ("=", "<>", "<", ">", "<=", ">=")
 TEXT_FUNCTIONS = frozenset("LEFT RIGHT SUBSTRING UPPER LOWER LTRIM RTRIM TRIM REPLACE STUFF CONCAT DB_NAME SPACE CHAR NCHAR QUOTENAME".split())
 PLAIN = {"abs": "abs", "ceiling": "ceiling", "floor": "floor", "round": "round", "power": "power", "sqrt": "sqrt", "sign": "sign", "exp": "exp",
-         "nullif": "nullif", "coalesce": "coalesce", "isnull": "coalesce", "max": "max", "min": "min", "avg": "avg", "sum": "sum",
+         "nullif": "nullif", "coalesce": "coalesce", "isnull": "coalesce", "max": "max", "min": "min", "avg": "sys.avg", "sum": "sys.sum",
          "first_value": "first_value", "last_value": "last_value", "lag": "lag", "lead": "lead", "stdev": "stddev", "greatest": "greatest"}
 RANKING = ("row_number", "rank", "dense_rank", "ntile")
 PG_TYPES = {"int": "int4", "bigint": "int8", "smallint": "int2", "float": "float8", "real": "float4", "date": "date"}
@@ -311,7 +311,8 @@ class Renderer:
                 return f"standin.to_{'n' if t.name in values.UNICODE else ''}text({x}, {style})::{target}"
             return f"(standin.try_cast(standin.to_ntext({x}, 0), {quote(target)}))::text::{target}"
         if t.name in values.CHARACTER:
-            return f"standin.to_{'n' if t.name in values.UNICODE else ''}text({x}, {style})::{target}" + self.collated(e.operand)
+            text = f"standin.to_{'n' if t.name in values.UNICODE else ''}text({x}, {style})"
+            return f"{self.cut_fraction(text, e.operand)}::{target}"
         if t.name in ("binary", "varbinary", "image", "timestamp"):
             return f"standin.to_binary({x}, {style})::{target}"
         if t.name in ("int", "bigint", "smallint", "tinyint"):
@@ -320,8 +321,18 @@ class Renderer:
             return f"standin.to_variant({x})"
         return f"({x})::{target}"
 
-    def collated(self, operand):
-        return ""
+    def cut_fraction(self, text, operand):
+        """datetime2(n), time(n) and datetimeoffset(n) print n digits; the functions print 7, as the type alone says no more."""
+        t = operand.type if isinstance(operand, ast.Cast) else None
+        if isinstance(operand, ast.Column):
+            name = operand.parts[-1].lower()
+            infos = [i for known in self.scope.sources.values() for _, i in known if i and name in i.columns]
+            facts = [i.facts.get(i.columns[name]) for i in infos]
+            t = facts[0].type if facts and facts[0] and len({f.type if f else None for f in facts}) == 1 else None
+        if t is None or t.name not in ("datetime2", "time", "datetimeoffset") or t.scale == 7:
+            return text
+        pattern, keep = (f"(\\.\\d{{{t.scale}}})\\d+", "\\1") if t.scale else ("\\.\\d+", "")
+        return f"regexp_replace({text} COLLATE \"C\", '{pattern}', '{keep}')"
 
     def x_case(self, e):
         head = "CASE"

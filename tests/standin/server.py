@@ -84,7 +84,7 @@ def _open(config, t):
         return None, "none"
     asked = (tds.parse_prelogin(data).get(tds.PL_ENCRYPTION) or b"\x02")[0]
     answer, encryption = _agree(config, asked)
-    t.write(tds.prelogin([(tds.PL_VERSION, struct.pack(">BBHH", 13, 0, 5026, 0)), (tds.PL_ENCRYPTION, bytes([answer])),
+    t.write(tds.prelogin([(tds.PL_VERSION, struct.pack(">BBHH", 16, 0, 1000, 0)), (tds.PL_ENCRYPTION, bytes([answer])),
                           (tds.PL_INSTOPT, b"\x00"), (tds.PL_THREADID, b""), (tds.PL_MARS, b"\x00")]))
     t.flush()
     if encryption == "refused":

@@ -61,7 +61,7 @@ def envchange_bytes(kind, new, old=b""):
     return struct.pack("<BH", ENVCHANGE, len(body)) + body
 
 
-def loginack(version, program="Microsoft SQL Server", program_version=(13, 0, 16, 172)):
+def loginack(version, program="Microsoft SQL Server", program_version=(16, 0, 1000 >> 8, 1000 & 0xFF)):
     """LOGINACK (2.2.7.14): interface SQL_TSQL, TDS version big-endian."""
     body = (b"\x01" + struct.pack(">I", version) + b_varchar(program) + bytes(program_version[:2])
             + bytes([program_version[2] & 0xFF, program_version[3] & 0xFF]))

@@ -161,7 +161,9 @@ BEGIN
         EXECUTE format('CREATE FUNCTION standin.to_money(%s) RETURNS sys.money LANGUAGE sql IMMUTABLE STRICT AS $x$ SELECT standin.money_of($1::numeric) $x$', t);
         EXECUTE format('CREATE FUNCTION standin.to_smallmoney(%s) RETURNS sys.smallmoney LANGUAGE sql IMMUTABLE STRICT AS $x$ SELECT standin.smallmoney_of($1::numeric) $x$', t);
         FOREACH s IN ARRAY ARRAY['tinyint', 'bit', 'money', 'smallmoney'] LOOP
-            EXECUTE format('CREATE CAST (%s AS sys.%I) WITH FUNCTION standin.%I(%s) AS ASSIGNMENT', t, s, 'to_' || s, t);
+            -- Implicit for int and for numeric to money, so that ISNULL(m, 0) has a common type.
+            EXECUTE format('CREATE CAST (%s AS sys.%I) WITH FUNCTION standin.%I(%s) AS %s', t, s, 'to_' || s, t,
+                CASE WHEN t = 'int4' OR (t = 'numeric' AND s = 'money') THEN 'IMPLICIT' ELSE 'ASSIGNMENT' END);
         END LOOP;
     END LOOP;
     -- A byte or a bit is widened by assignment or CAST.
