@@ -60,7 +60,8 @@ enum error_kind pg_sqlstate_kind(const char *sqlstate);
 /* True if no transaction is open and the link is up. */
 bool pg_conn_idle(const struct pg_conn *self);
 
-/* From any thread, best effort. */
+/* From any thread, best effort. Returns when the server has taken the request: a dead machine is waited for
+ * as long as the TCP time-outs allow (30 s), a server process that is stopped for as long as it is. */
 void pg_conn_cancel(struct pg_conn *self);
 
 #endif
