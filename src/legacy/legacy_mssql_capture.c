@@ -108,6 +108,7 @@ struct print {
 static void add_facts(cJSON *json, const struct history *h)
 {
     cJSON_AddStringToObject(json, "database", h->database);
+    cJSON_AddStringToObject(json, "server", h->server);
     cJSON_AddStringToObject(json, "database_guid", h->database_guid);
     cJSON_AddStringToObject(json, "recovery_fork", h->recovery_fork);
     cJSON_AddStringToObject(json, "restored", h->restored);
@@ -134,6 +135,7 @@ static bool read_print(const struct legacy_notes *notes, struct print *out, bool
     struct history *h = &out->history;
     take(out->json, "database", h->database, sizeof(h->database));
     take(out->json, "database_guid", h->database_guid, sizeof(h->database_guid));
+    take(out->json, "server", h->server, sizeof(h->server));
     take(out->json, "recovery_fork", h->recovery_fork, sizeof(h->recovery_fork));
     take(out->json, "restored", h->restored, sizeof(h->restored));
     take(out->json, "created", h->created, sizeof(h->created));
@@ -277,7 +279,7 @@ static bool begin(struct legacy_mssql *self, const struct legacy_notes *notes, c
     struct position start;
     struct history now;
     char text[POSITION_TEXT_SIZE];
-    bool changed;
+    bool changed = false;
     if (!prepare_marker(self, notes, err))
         return false;
     log_info(notes->log, "waiting for a marker to be captured on the legacy side");

@@ -21,8 +21,16 @@ static bool take_database(void *context, struct ms_conn *conn, struct error *err
     (void)err;
     take(conn, 0, h->database, sizeof(h->database));
     take(conn, 1, h->created, sizeof(h->created));
-    take(conn, 2, h->database_guid, sizeof(h->database_guid));
-    take(conn, 3, h->recovery_fork, sizeof(h->recovery_fork));
+    take(conn, 2, h->server, sizeof(h->server));
+    return true;
+}
+
+static bool take_ids(void *context, struct ms_conn *conn, struct error *err)
+{
+    struct history *h = context;
+    (void)err;
+    take(conn, 0, h->database_guid, sizeof(h->database_guid));
+    take(conn, 1, h->recovery_fork, sizeof(h->recovery_fork));
     return true;
 }
 
@@ -44,19 +52,17 @@ static bool optional(struct ms_conn *conn, const char *sql, ms_row_fn row, struc
 
 bool history_read(struct ms_conn *conn, struct history *out, struct error *err)
 {
+    static const char database[] = "SELECT d.name, CONVERT(nvarchar(30), d.create_date, 126), @@SERVERNAME"
+                                   " FROM sys.databases AS d WHERE d.database_id = DB_ID()";
+    static const char ids[] =
+        "SELECT CONVERT(nvarchar(36), r.database_guid), CONVERT(nvarchar(36), r.recovery_fork_guid)"
+        " FROM sys.database_recovery_status AS r WHERE r.database_id = DB_ID()";
+    static const char restored[] =
+        "SELECT TOP (1) CONVERT(nvarchar(30), h.restore_date, 126) FROM msdb.dbo.restorehistory AS h"
+        " WHERE h.destination_database_name = DB_NAME() ORDER BY h.restore_date DESC";
     *out = (struct history){0};
-    return ms_query(conn,
-                    "SELECT d.name, CONVERT(nvarchar(30), d.create_date, 126), CONVERT(nvarchar(36), "
-                    "r.database_guid),"
-                    " CONVERT(nvarchar(36), r.recovery_fork_guid) FROM sys.databases AS d"
-                    " LEFT JOIN sys.database_recovery_status AS r ON r.database_id = d.database_id"
-                    " WHERE d.database_id = DB_ID()",
-                    take_database, out, err) &&
-           optional(
-               conn,
-               "SELECT TOP (1) CONVERT(nvarchar(30), h.restore_date, 126) FROM msdb.dbo.restorehistory AS h"
-               " WHERE h.destination_database_name = DB_NAME() ORDER BY h.restore_date DESC",
-               take_restored, out, err);
+    return ms_query(conn, database, take_database, out, err) && optional(conn, ids, take_ids, out, err) &&
+           optional(conn, restored, take_restored, out, err);
 }
 
 static bool differ(const char *a, const char *b)
@@ -66,13 +72,16 @@ static bool differ(const char *a, const char *b)
 
 bool history_compare(const struct history *stored, const struct history *now, struct error *err)
 {
-    const char *what =
-        differ(stored->database_guid, now->database_guid) ? "another database (database_guid)"
-        : differ(stored->recovery_fork, now->recovery_fork)
-            ? "another branch of it after a restore or a fail-over with loss (recovery_fork_guid)"
-        : differ(stored->restored, now->restored) ? "restored since (msdb.dbo.restorehistory)"
-        : differ(stored->created, now->created)   ? "made anew since (create_date)"
-                                                  : NULL;
+    bool same_server = *stored->server && strcmp(stored->server, now->server) == 0;
+    const char *what = NULL;
+    if (differ(stored->database_guid, now->database_guid))
+        what = "another database (database_guid)";
+    else if (differ(stored->recovery_fork, now->recovery_fork))
+        what = "another branch of it after a restore or a fail-over with loss (recovery_fork_guid)";
+    else if (same_server && differ(stored->restored, now->restored))
+        what = "restored since (msdb.dbo.restorehistory)";
+    else if (same_server && differ(stored->created, now->created))
+        what = "made anew since (create_date)";
     if (!what)
         return true;
     return error_set(

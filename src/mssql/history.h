@@ -11,6 +11,7 @@
 #include "mssql/catalog.h"
 
 struct history {
+    char server[132]; /* @@SERVERNAME: the two facts below are one replica's, the ids the database's */
     char database[132];
     char database_guid[40]; /* of the database; "" where the server does not tell (Azure SQL Database) */
     char recovery_fork[40];

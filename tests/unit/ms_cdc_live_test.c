@@ -405,6 +405,12 @@ static void test_fingerprint(void **state)
         assert_false(history_compare(&a, &b, &err));
         assert_int_equal(err.kind, ERROR_FATAL);
     }
+    b = a;
+    snprintf(b.created, sizeof(b.created), "another");
+    assert_false(history_compare(&a, &b, &err));
+    /* After a fail-over to another replica. */
+    snprintf(b.server, sizeof(b.server), "another");
+    assert_true(history_compare(&a, &b, &err));
 }
 
 /* t2: id and c2 to c40, large ones among them. */
