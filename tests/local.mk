@@ -58,6 +58,42 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/test_types.py \
 	tests/scenario/test_versions.py
 # The stand-in for SQL Server: its system side.
+EXTRA_DIST += tests/standin/__init__.py \
+	tests/standin/__main__.py \
+	tests/standin/ast.py \
+	tests/standin/bulk.py \
+	tests/standin/connection.py \
+	tests/standin/ddl.py \
+	tests/standin/dml.py \
+	tests/standin/engine.py \
+	tests/standin/errors.py \
+	tests/standin/functions.py \
+	tests/standin/install.py \
+	tests/standin/lexer.py \
+	tests/standin/modules.py \
+	tests/standin/names.py \
+	tests/standin/options.py \
+	tests/standin/parser.py \
+	tests/standin/parser_base.py \
+	tests/standin/parser_ddl.py \
+	tests/standin/parser_query.py \
+	tests/standin/procedures.py \
+	tests/standin/render.py \
+	tests/standin/results.py \
+	tests/standin/rows.py \
+	tests/standin/rpc.py \
+	tests/standin/server.py \
+	tests/standin/session.py \
+	tests/standin/tds.py \
+	tests/standin/transport.py \
+	tests/standin/values.py \
+	tests/standin/README.md \
+	tests/standin/sql/00_types.sql \
+	tests/standin/sql/01_time.sql \
+	tests/standin/sql/02_operators.sql \
+	tests/standin/sql/03_functions.sql \
+	tests/standin/sql/04_speed.sql \
+	tests/standin/sql/05_aggregates.sql
 EXTRA_DIST += tests/standin/cdc.py \
 	tests/standin/cdc_capture.py \
 	tests/standin/cdc_jobs.py \
