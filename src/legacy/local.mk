@@ -14,5 +14,9 @@ libcrossfade_a_SOURCES += \
 	src/legacy/legacy_mssql_capture.c \
 	src/legacy/legacy_mssql_copy.c \
 	src/legacy/legacy_mssql_rows.c \
-	src/legacy/mssql_bridge.c src/legacy/mssql_bridge.h
+	src/legacy/mssql_bridge.c src/legacy/mssql_bridge.h \
+	src/legacy/mssql_expression.c src/legacy/mssql_expression.h \
+	src/legacy/mssql_expression_part.h \
+	src/legacy/mssql_function.c \
+	src/legacy/mssql_literal.c
 endif
