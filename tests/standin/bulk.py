@@ -95,6 +95,8 @@ def _agrees(fact, t):
     have, want = t.name, fact.type.name
     if want in values.CHARACTER and have in values.CHARACTER:
         return want not in ("char", "nchar")
+    if want in ("time", "datetime2", "datetimeoffset") and t.scale > fact.type.scale:
+        return False    # COPY does not round them
     binary = ("binary", "varbinary", "image")
     if want == "binary":
         return False
@@ -103,7 +105,7 @@ def _agrees(fact, t):
 
 def load(engine, target, types, r):
     info, c = target.info, engine.connection
-    direct = engine.ansi_warnings and all(_agrees(info.facts.get(n), t) for n, (t, _) in zip(target.columns, types))
+    direct = all(_agrees(info.facts.get(n), t) for n, (t, _) in zip(target.columns, types))
     names = ", ".join(q(n) for n in target.columns)
     with c.atomic("BULK INSERT"):
         try:
