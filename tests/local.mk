@@ -52,6 +52,7 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/test_quickstart.py \
 	tests/scenario/test_redis.py \
 	tests/scenario/test_service.py \
+	tests/scenario/test_sqlserver_move.py \
 	tests/scenario/test_standin.py \
 	tests/scenario/test_standin_cdc.py \
 	tests/scenario/test_streams.py \
