@@ -8,7 +8,6 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/mem.h"
 #include "mssql/cdc_lsn.h"
@@ -154,25 +153,6 @@ static const char columns_sql[] =
     " LEFT JOIN sys.computed_columns AS k ON k.object_id = c.object_id AND k.column_id = c.column_id"
     " LEFT JOIN sys.identity_columns AS i ON i.object_id = c.object_id AND i.column_id = c.column_id"
     " WHERE t.is_ms_shipped = 0 ORDER BY c.object_id, c.column_id";
-
-static bool names_part(const char *name, const char *part)
-{
-    size_t n = strlen(part);
-    for (const char *at = strstr(name, part); at; at = strstr(at + 1, part)) {
-        if (at[n] == '\0' || at[n] == '_')
-            return true;
-    }
-    return false;
-}
-
-void ms_catalog_collation(const char *name, bool *case_sensitive, bool *accent_sensitive, bool *binary,
-                          bool *utf8)
-{
-    *binary = names_part(name, "_BIN") || names_part(name, "_BIN2");
-    *case_sensitive = *binary || names_part(name, "_CS");
-    *accent_sensitive = *binary || names_part(name, "_AS");
-    *utf8 = names_part(name, "_UTF8");
-}
 
 static void take_column_flags(struct ms_conn *conn, struct ms_catalog_column *out)
 {
@@ -585,55 +565,4 @@ void ms_catalog_free(struct ms_catalog *self)
     free(self->database.collation);
     free(self->database.log_reuse_wait);
     *self = (struct ms_catalog){0};
-}
-
-/* --- looking up --- */
-
-static bool ignores_case(const struct ms_catalog *self)
-{
-    bool case_sensitive, accent, binary, utf8;
-    if (!self->database.collation)
-        return false;
-    ms_catalog_collation(self->database.collation, &case_sensitive, &accent, &binary, &utf8);
-    return !case_sensitive;
-}
-
-const struct ms_catalog_table *ms_catalog_find(const struct ms_catalog *self, const char *schema,
-                                               const char *name)
-{
-    int (*compare)(const char *, const char *) = ignores_case(self) ? strcasecmp : strcmp;
-    for (uint32_t i = 0; i < self->count; i++) {
-        const struct ms_catalog_table *t = &self->tables[i];
-        if (compare(t->name, name) == 0 && compare(t->schema, schema) == 0)
-            return t;
-    }
-    return NULL;
-}
-
-const struct ms_catalog_table *ms_catalog_by_id(const struct ms_catalog *self, int32_t object_id)
-{
-    uint32_t low = 0, high = self->count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (self->tables[middle].object_id < object_id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < self->count && self->tables[low].object_id == object_id ? &self->tables[low] : NULL;
-}
-
-int ms_catalog_column_at(const struct ms_catalog_table *table, const char *name)
-{
-    for (uint16_t i = 0; i < table->column_count; i++) {
-        if (strcmp(table->columns[i].name, name) == 0)
-            return i;
-    }
-    return -1;
-}
-
-const struct ms_catalog_column *ms_catalog_column(const struct ms_catalog_table *table, const char *name)
-{
-    int at = ms_catalog_column_at(table, name);
-    return at < 0 ? NULL : &table->columns[at];
 }

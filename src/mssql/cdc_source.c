@@ -40,6 +40,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "mssql/cdc_instance.h"
 #include "mssql/cdc_lsn.h"
 #include "mssql/cdc_merge.h"
 #include "mssql/cdc_poll.h"
@@ -56,18 +57,13 @@ struct cdc_source {
     struct cdc_source_options o;
     char *pipeline;
     struct ms_conn conn;
-    struct cdc_stream_set set;
+    struct cdc_instances instances;
     struct cdc_merge merge;
     struct cdc_bounds bounds;
     struct cdc_watch watch;
     struct arena *arena;    /* of the event in hand */
     struct buffer progress; /* change table of crossfade.progress; empty: there is none */
     struct buffer own;      /* sub-select that is true for our own LSNs */
-    struct cdc_drift *drifts;
-    uint32_t drift_count, drift_at;
-    int32_t *known; /* object ids of all instances of our tables, as the catalog had them */
-    uint32_t known_count;
-    bool reread; /* instances or definitions changed: the catalog is read anew between ranges */
 
     struct position end; /* everything up to here was handed out */
     struct position to;  /* of the range in hand */
@@ -103,198 +99,13 @@ static void move_end(struct cdc_source *self, struct position end)
     show(&self->received_high, &self->received_low, end);
 }
 
-/* --- instances --- */
-
-static bool any_alive(const struct cdc_source *self)
-{
-    for (uint32_t i = 0; i < self->set.count; i++) {
-        if (!self->set.streams[i]->lost)
-            return true;
-    }
-    return false;
-}
-
-static void lose(struct cdc_source *self, struct table *table, bool history, const char *text)
-{
-    bool told = false;
-    for (uint32_t i = 0; i < self->set.count; i++) {
-        struct cdc_stream *s = self->set.streams[i];
-        if (s->table != table)
-            continue;
-        told = told || s->lost;
-        s->lost = s->exhausted = true;
-    }
-    if (told)
-        return;
-    self->drifts = mem_grow(self->drifts, self->drift_count + 1, sizeof(*self->drifts));
-    struct cdc_drift *d = &self->drifts[self->drift_count++];
-    d->table = table;
-    d->history = history;
-    snprintf(d->text, sizeof(d->text), "%s", text);
-}
-
-static void remember(struct cdc_source *self, const struct ms_catalog *catalog)
-{
-    self->known_count = 0;
-    for (uint32_t i = 0; i < catalog->count; i++) {
-        const struct ms_catalog_table *t = &catalog->tables[i];
-        self->known =
-            mem_grow(self->known, self->known_count + t->capture_count + (size_t)1, sizeof(*self->known));
-        for (uint16_t k = 0; k < t->capture_count; k++)
-            self->known[self->known_count++] = t->captures[k].object_id;
-    }
-}
-
-/* The streams anew, from the catalog as it is now. Tables told as drift already are not told again. */
-static bool make_streams(struct cdc_source *self, struct error *err)
-{
-    struct ms_catalog catalog;
-    struct cdc_stream_set set;
-    struct cdc_drift *drifts = NULL;
-    uint32_t count = 0;
-    if (!ms_catalog_read(&self->conn, &catalog, err))
-        return false;
-    if (!catalog.database.cdc)
-        error_set(err, ERROR_FATAL,
-                  "change data capture of database %s is switched off, its history is gone - "
-                  "sys.sp_cdc_enable_db and "
-                  "sys.sp_cdc_enable_table, then crossfade recopy",
-                  catalog.database.name);
-    bool ok =
-        catalog.database.cdc && cdc_streams_make(&catalog, self->o.tables, self->o.policies,
-                                                 self->o.value_limit, self->end, &set, &drifts, &count, err);
-    remember(self, &catalog);
-    ms_catalog_free(&catalog);
-    if (!ok) {
-        free(drifts);
-        return false;
-    }
-    bool *lost = mem_alloc(self->o.tables->count + 1);
-    for (uint32_t i = 0; i < self->set.count; i++)
-        lost[self->set.streams[i]->table->id] |= self->set.streams[i]->lost;
-    for (uint32_t i = 0; i < set.count; i++)
-        set.streams[i]->lost = lost[set.streams[i]->table->id];
-    cdc_streams_free(&self->set);
-    self->set = set;
-    for (uint32_t i = 0; i < count; i++) {
-        if (!lost[drifts[i].table->id])
-            lose(self, drifts[i].table, drifts[i].history, drifts[i].text);
-    }
-    free(lost);
-    free(drifts);
-    self->reread = false;
-    return true;
-}
-
-static const struct cdc_seen *find_seen(const struct cdc_watch *w, int32_t object_id)
-{
-    for (uint32_t i = 0; i < w->seen_count; i++) {
-        if (w->seen[i].object_id == object_id)
-            return &w->seen[i];
-    }
-    return NULL;
-}
-
-/* An instance that the catalog did not have yet, of a table that we read? */
-static bool is_news(const struct cdc_source *self, const struct cdc_seen *seen)
-{
-    for (uint32_t i = 0; i < self->known_count; i++) {
-        if (self->known[i] == seen->object_id)
-            return false;
-    }
-    for (uint32_t i = 0; i < self->set.count; i++) {
-        if (self->set.streams[i]->source_id == seen->source_id)
-            return true;
-    }
-    return false;
-}
-
-/* Is what this stream has still to give whole? */
-static bool look_at(struct cdc_source *self, struct cdc_stream *s, struct error *err)
-{
-    char text[800], at[POSITION_TEXT_SIZE], from[POSITION_TEXT_SIZE];
-    const struct cdc_seen *seen = find_seen(&self->watch, s->object_id);
-    struct position need = cdc_lsn_next(self->end);
-    if (s->limit.kind != POSITION_NONE && cdc_lsn_compare(need, s->limit) >= 0)
-        return true; /* used up; another instance goes on */
-    if (s->first.kind != POSITION_NONE && cdc_lsn_compare(need, s->first) < 0)
-        need = s->first;
-    if (seen && cdc_lsn_is_zero(seen->least))
-        return error_set(
-            err, ERROR_REFUSED,
-            "the lowest LSN of capture instance %s is all zeros - the login may not read it - grant SELECT "
-            "on %s and membership of the instance's gating role",
-            s->instance, s->table->from);
-    if (seen && cdc_lsn_compare(seen->least, need) <= 0)
-        return true;
-    if (!seen)
-        snprintf(text, sizeof(text),
-                 "capture instance %.100s of %.130s is gone, and the changes it had with it - "
-                 "sys.sp_cdc_enable_table, "
-                 "then crossfade recopy --table %.130s",
-                 s->instance, s->table->from, s->table->from);
-    else
-        snprintf(text, sizeof(text),
-                 "the history of %.130s is gone: capture instance %.100s begins at %s now, we stand at %s - "
-                 "raise the "
-                 "retention with sys.sp_cdc_change_job, then crossfade recopy --table %.130s",
-                 s->table->from, s->instance, position_format(seen->least, at),
-                 position_format(self->end, from), s->table->from);
-    lose(self, s->table, true, text);
-    return any_alive(self) || error_set(err, ERROR_FATAL, "%s", text);
-}
-
-static bool judge(struct cdc_source *self, struct error *err)
-{
-    for (uint32_t i = 0; i < self->set.count; i++) {
-        struct cdc_stream *s = self->set.streams[i];
-        if (!s->lost && !look_at(self, s, err))
-            return false;
-    }
-    for (uint32_t i = 0; i < self->watch.seen_count; i++)
-        self->reread = self->reread || is_news(self, &self->watch.seen[i]);
-    return true;
-}
-
-/* Definitions changed in this range: what does not fit any more is told before the range's first event. */
-static bool look_at_ddl(struct cdc_source *self, struct error *err)
-{
-    struct ms_catalog catalog;
-    struct cdc_stream_set set;
-    struct cdc_drift *drifts = NULL;
-    uint32_t count = 0;
-    bool ours = false;
-    for (uint32_t i = 0; i < self->watch.ddl_count; i++) {
-        for (uint32_t k = 0; k < self->set.count; k++)
-            ours = ours || self->set.streams[k]->source_id == self->watch.ddl[i].source_id;
-    }
-    self->watch.ddl_count = 0;
-    if (!ours)
-        return true;
-    if (!ms_catalog_read(&self->conn, &catalog, err))
-        return false;
-    bool ok = cdc_streams_make(&catalog, self->o.tables, self->o.policies, self->o.value_limit, self->end,
-                               &set, &drifts, &count, err);
-    ms_catalog_free(&catalog);
-    if (!ok) {
-        free(drifts);
-        return false;
-    }
-    cdc_streams_free(&set);
-    for (uint32_t i = 0; i < count; i++)
-        lose(self, drifts[i].table, drifts[i].history, drifts[i].text);
-    free(drifts);
-    self->reread = true;
-    return true;
-}
-
 /* --- reading --- */
 
 static size_t room_left(const struct cdc_source *self)
 {
     size_t held = 0;
-    for (uint32_t i = 0; i < self->set.count; i++) {
-        const struct cdc_stream *s = self->set.streams[i];
+    for (uint32_t i = 0; i < self->instances.set.count; i++) {
+        const struct cdc_stream *s = self->instances.set.streams[i];
         held += s->at < s->count ? s->bytes : 0;
     }
     size_t memory = self->o.memory ? self->o.memory : DEFAULT_MEMORY;
@@ -309,61 +120,62 @@ static bool after_failure(struct cdc_source *self, struct cdc_stream *bad, struc
     if (bad) {
         snprintf(text, sizeof(text), "%.560s - mend the row, then crossfade recopy --table %.130s", err->text,
                  bad->table->from);
-        lose(self, bad->table, false, text);
+        cdc_instances_lose(&self->instances, bad->table, false, text);
         return true;
     }
     if (err->kind == ERROR_RETRY || err->kind == ERROR_CANCELED || err->kind == ERROR_FATAL ||
         !ms_conn_alive(&self->conn))
         return false;
-    uint32_t before = self->drift_count;
+    uint32_t before = self->instances.drift_count;
     if (!cdc_watch_read(&self->conn, self->end, self->to, &self->watch, &other))
         return false;
-    if (!judge(self, &other)) {
+    if (!cdc_instances_judge(&self->instances, &self->watch, self->end, &other)) {
         *err = other;
         return false;
     }
-    return self->drift_count > before;
+    return self->instances.drift_count > before;
 }
 
 /* Every stream has a row or its end, and the history behind them is whole. */
 static bool fill(struct cdc_source *self, struct error *err)
 {
     bool hungry = false;
-    for (uint32_t i = 0; i < self->set.count; i++)
-        hungry = hungry || cdc_stream_is_hungry(self->set.streams[i]);
+    for (uint32_t i = 0; i < self->instances.set.count; i++)
+        hungry = hungry || cdc_stream_is_hungry(self->instances.set.streams[i]);
     if (!hungry)
         return true;
-    bool *was = mem_alloc(self->set.count);
+    bool *was = mem_alloc(self->instances.set.count);
     bool ok = true, watched = false;
-    for (uint32_t i = 0; i < self->set.count; i++)
-        was[i] = cdc_stream_is_hungry(self->set.streams[i]);
+    for (uint32_t i = 0; i < self->instances.set.count; i++)
+        was[i] = cdc_stream_is_hungry(self->instances.set.streams[i]);
     while (ok && !watched) {
         struct cdc_stream *bad;
         const char *own = self->bounds.own_count ? buffer_text(&self->own) : NULL;
-        ok = cdc_pages_read(&self->conn, &self->set, self->end, self->to, own, room_left(self), &self->watch,
-                            &watched, &bad, err) ||
+        ok = cdc_pages_read(&self->conn, &self->instances.set, self->end, self->to, own, room_left(self),
+                            &self->watch, &watched, &bad, err) ||
              after_failure(self, bad, err);
     }
-    for (uint32_t i = 0; i < self->set.count && ok; i++) {
-        struct cdc_stream *s = self->set.streams[i];
+    for (uint32_t i = 0; i < self->instances.set.count && ok; i++) {
+        struct cdc_stream *s = self->instances.set.streams[i];
         if (was[i] && s->at < s->count)
             cdc_merge_push(&self->merge, i, &s->rows[s->at].key);
     }
     free(was);
-    return ok && judge(self, err) && look_at_ddl(self, err);
+    return ok && cdc_instances_judge(&self->instances, &self->watch, self->end, err) &&
+           cdc_instances_changed(&self->instances, &self->conn, &self->watch, self->end, err);
 }
 
 /* --- events --- */
 
 static void emit_drift(struct cdc_source *self, struct source_event *out)
 {
-    const struct cdc_drift *d = &self->drifts[self->drift_at++];
+    const struct cdc_drift *d = &self->instances.drifts[self->instances.drift_at++];
     out->kind = SOURCE_DRIFT;
     out->table = d->table;
     out->recopy = true;
     snprintf(out->text, sizeof(out->text), "%s", d->text);
-    if (self->drift_at == self->drift_count)
-        self->drift_at = self->drift_count = 0;
+    if (self->instances.drift_at == self->instances.drift_count)
+        self->instances.drift_at = self->instances.drift_count = 0;
 }
 
 static void emit_begin(struct cdc_source *self, struct position lsn, bool own, struct source_event *out)
@@ -436,7 +248,7 @@ static enum outcome emit_change(struct cdc_source *self, struct cdc_stream *s, s
 
 static enum outcome take_change(struct cdc_source *self, uint32_t stream, struct source_event *out)
 {
-    struct cdc_stream *s = self->set.streams[stream];
+    struct cdc_stream *s = self->instances.set.streams[stream];
     cdc_merge_pop(&self->merge);
     if (s->lost)
         return NO_EVENT;
@@ -445,7 +257,7 @@ static enum outcome take_change(struct cdc_source *self, uint32_t stream, struct
         char text[800];
         snprintf(text, sizeof(text), "half of an update in %.150s - crossfade recopy --table %.130s",
                  s->change_table, s->table->from);
-        lose(self, s->table, false, text);
+        cdc_instances_lose(&self->instances, s->table, false, text);
         return NO_EVENT;
     }
     if (s->at < s->count)
@@ -486,12 +298,12 @@ static enum outcome step(struct cdc_source *self, struct source_event *out, stru
     bool own;
     if (!fill(self, err))
         return FAILED;
-    if (self->drift_at < self->drift_count) {
+    if (self->instances.drift_at < self->instances.drift_count) {
         emit_drift(self, out);
         return EVENT;
     }
     const struct cdc_merge_item *item = cdc_merge_least(&self->merge);
-    if (item && self->set.streams[item->stream]->lost) {
+    if (item && self->instances.set.streams[item->stream]->lost) {
         cdc_merge_pop(&self->merge);
         return NO_EVENT;
     }
@@ -538,22 +350,23 @@ static void begin_range(struct cdc_source *self)
     self->own_at = 0;
     self->ranged = true;
     cdc_merge_clear(&self->merge);
-    for (uint32_t i = 0; i < self->set.count; i++)
-        cdc_stream_begin(self->set.streams[i], self->end, self->to);
+    for (uint32_t i = 0; i < self->instances.set.count; i++)
+        cdc_stream_begin(self->instances.set.streams[i], self->end, self->to);
 }
 
 /* Nothing but dummy entries in between: history is looked after all the same, then the position moves. */
 static bool skip_empty(struct cdc_source *self, struct error *err)
 {
-    for (uint32_t i = 0; i < self->set.count; i++)
-        self->set.streams[i]->exhausted = true;
-    return cdc_watch_read(&self->conn, self->end, self->to, &self->watch, err) && judge(self, err) &&
-           look_at_ddl(self, err);
+    for (uint32_t i = 0; i < self->instances.set.count; i++)
+        self->instances.set.streams[i]->exhausted = true;
+    return cdc_watch_read(&self->conn, self->end, self->to, &self->watch, err) &&
+           cdc_instances_judge(&self->instances, &self->watch, self->end, err) &&
+           cdc_instances_changed(&self->instances, &self->conn, &self->watch, self->end, err);
 }
 
 static bool poll_once(struct cdc_source *self, struct error *err)
 {
-    if (self->reread && !make_streams(self, err))
+    if (self->instances.reread && !cdc_instances_read(&self->instances, &self->conn, self->end, err))
         return false;
     if (!cdc_bounds_read(&self->conn, self->end, self->progress.length ? buffer_text(&self->progress) : NULL,
                          self->pipeline, &self->bounds, err))
@@ -589,7 +402,7 @@ static bool cdc_source_next(struct source *base, int64_t deadline_ms, struct sou
     while (o == NO_EVENT) {
         if (atomic_load(&self->canceled))
             return error_set(err, ERROR_CANCELED, "reading changes was stopped");
-        if (self->drift_at < self->drift_count && !self->open) {
+        if (self->instances.drift_at < self->instances.drift_count && !self->open) {
             emit_drift(self, out);
             return true;
         }
@@ -643,15 +456,13 @@ static void cdc_source_free(struct source *base)
         return;
     struct cdc_source *self = cast(base);
     ms_conn_close(&self->conn);
-    cdc_streams_free(&self->set);
+    cdc_instances_free(&self->instances);
     cdc_merge_free(&self->merge);
     cdc_bounds_free(&self->bounds);
     cdc_watch_free(&self->watch);
     arena_free(self->arena);
     buffer_free(&self->progress);
     buffer_free(&self->own);
-    free(self->drifts);
-    free(self->known);
     free(self->pipeline);
     if (self->cancel_fd >= 0)
         close(self->cancel_fd);
@@ -691,14 +502,14 @@ static bool open_all(struct cdc_source *self, struct error *err)
 {
     if (self->cancel_fd < 0)
         return error_set(err, ERROR_RETRY, "no file descriptor left");
-    if (!ms_conn_open(&self->conn, &self->o.conn, err) || !make_streams(self, err) ||
-        !find_progress(self, err))
+    if (!ms_conn_open(&self->conn, &self->o.conn, err) ||
+        !cdc_instances_read(&self->instances, &self->conn, self->end, err) || !find_progress(self, err))
         return false;
-    bool history = self->drift_count > 0 && !any_alive(self);
-    for (uint32_t i = 0; i < self->drift_count; i++)
-        history = history && self->drifts[i].history;
+    bool history = self->instances.drift_count > 0 && !cdc_instances_any_alive(&self->instances);
+    for (uint32_t i = 0; i < self->instances.drift_count; i++)
+        history = history && self->instances.drifts[i].history;
     if (history)
-        return error_set(err, ERROR_FATAL, "%s", self->drifts[0].text);
+        return error_set(err, ERROR_FATAL, "%s", self->instances.drifts[0].text);
     return poll_once(self, err);
 }
 
@@ -711,6 +522,8 @@ bool cdc_source_open(const struct cdc_source_options *options, struct source **o
     self->pipeline = mem_strdup(options->pipeline);
     self->o.pipeline = self->pipeline;
     self->end = options->start;
+    self->instances = (struct cdc_instances){
+        .tables = options->tables, .policies = options->policies, .value_limit = options->value_limit};
     self->arena = arena_new();
     self->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     atomic_init(&self->capture_lag_ms, -1);

@@ -260,7 +260,7 @@ static void put_bound(const struct ms_keyset_part *part, const char *text, struc
         buffer_printf(out, ") COLLATE %s)", part->collation);
         break;
     case FORM_NONE:
-        assert(!"a bound of a key that has none");
+        assert(part->form != FORM_NONE);
     }
 }
 

@@ -13,6 +13,8 @@ libcrossfade_a_SOURCES += \
 # Without FreeTDS none of it is built, and config says so to who wants a SQL Server.
 MSSQL_SOURCES = \
 	src/mssql/catalog.c src/mssql/catalog.h \
+	src/mssql/catalog_find.c \
+	src/mssql/cdc_instance.c src/mssql/cdc_instance.h \
 	src/mssql/cdc_lsn.c src/mssql/cdc_lsn.h \
 	src/mssql/cdc_mask.h \
 	src/mssql/cdc_merge.c src/mssql/cdc_merge.h \
