@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * One value as dbdata(), dbdatlen() and dbcoltype() give it, valid until the next row. It need not be aligned.
+ * One value as dbdata(), dbdatlen() and dbcoltype() give it, valid until the next row. It need not be
+ * aligned.
  */
 #ifndef MSSQL_DATUM_H
 #define MSSQL_DATUM_H
