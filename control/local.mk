@@ -30,6 +30,12 @@ libcontrol_a_SOURCES = \
 	control/schema_own.c \
 	control/schema_run.h \
 	control/schema_tool.c control/schema_tool.h
+if HAVE_FREETDS
+libcontrol_a_SOURCES += \
+	control/schema_mssql.c control/schema_mssql.h \
+	control/schema_mssql_index.c \
+	control/schema_mssql_table.c
+endif
 
 bin_PROGRAMS += crossfade
 crossfade_SOURCES = control/main.c control/dispatch.c

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * Finds the tables that pairing says are missing and prints their DDL: from pg_dump (schema_dump.c) where the
- * target's names are the legacy's, else from the catalog itself (schema_own.c), for pg_dump can't rename.
- * Nothing is changed on any server; the DDL is the operator's to read and to run.
+ * target's names are the legacy's, else from the catalog itself (schema_own.c), for pg_dump can't rename; a
+ * SQL Server's from its own (schema_mssql.c). Nothing is changed on any server; the DDL is the operator's to
+ * read and to run.
  */
 #include "control/schema.h"
 
@@ -10,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "config.h"
 #include "control/command.h"
 #include "control/schema_run.h"
 #include "pgsql/pair_names.h"
@@ -54,18 +56,23 @@ static void mark_partitions(struct schema *self)
     }
 }
 
+void schema_mark_missing(struct schema *self, const struct pairing *pairing)
+{
+    self->missing = mem_alloc(self->source.count + 1u);
+    for (uint32_t i = 0; i < self->source.count; i++) {
+        const struct pg_relation *rel = &self->source.relations[i];
+        self->missing[i] = is_missing(pairing, rel) ||
+                           (is_post(self) && table_set_find(&pairing->tables, rel->schema, rel->name));
+        self->count += self->missing[i];
+    }
+}
+
 static bool find_missing(struct schema *self, struct error *err)
 {
     struct pairing pairing;
     if (!pair_tables(self->config, &self->source, self->legacy.version, &self->target, &pairing, err))
         return false;
-    self->missing = mem_alloc(self->source.count + 1u);
-    for (uint32_t i = 0; i < self->source.count; i++) {
-        const struct pg_relation *rel = &self->source.relations[i];
-        self->missing[i] = is_missing(&pairing, rel) ||
-                           (is_post(self) && table_set_find(&pairing.tables, rel->schema, rel->name));
-        self->count += self->missing[i];
-    }
+    schema_mark_missing(self, &pairing);
     mark_partitions(self);
     pairing_free(&pairing);
     return true;
@@ -116,10 +123,13 @@ static bool renames(const struct schema *self)
 
 static bool run(struct schema *self, struct error *err)
 {
+#ifdef HAVE_FREETDS
+    if (self->config->legacy_kind == LEGACY_SQLSERVER)
+        return schema_mssql(self, err);
+#endif
     if (self->config->legacy_kind != LEGACY_POSTGRESQL)
         return error_set(err, ERROR_REFUSED,
-                         "DDL from a legacy of this kind is not available in this version - crossfade check "
-                         "prints CREATE TABLE for what is missing");
+                         "DDL from a legacy of this kind is not available in this version");
     if (!session_legacy(self->config, &self->legacy, err) ||
         !session_target_bare(self->config, &self->sink, err) ||
         !pg_catalog_read(&self->legacy, &self->source, err) ||

@@ -22,9 +22,14 @@ struct schema {
 /* What the table is called on the target; both malloc'ed. */
 void schema_target_name(const struct schema *self, const struct pg_relation *rel, char **schema, char **name);
 
+/* Fills `missing` and `count` from what pairing found. */
+void schema_mark_missing(struct schema *self, const struct pairing *pairing);
+
 /* By pg_dump and pg_restore, whose list is cut to what the missing tables need. */
 MUST_CHECK bool schema_dump(struct schema *self, struct error *err);
 /* From the catalog: tables, columns, NOT NULL, primary and unique keys, enums; names what it leaves out. */
 MUST_CHECK bool schema_own(struct schema *self, struct error *err);
+/* From a SQL Server, which it connects to itself; builds with FreeTDS only. */
+MUST_CHECK bool schema_mssql(struct schema *self, struct error *err);
 
 #endif

@@ -28,6 +28,7 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/conftest.py \
 	tests/scenario/lib/__init__.py \
 	tests/scenario/lib/compare.py \
+	tests/scenario/lib/leaving.py \
 	tests/scenario/lib/load.py \
 	tests/scenario/lib/pipeline.py \
 	tests/scenario/lib/postgres.py \
@@ -53,6 +54,7 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/test_redis.py \
 	tests/scenario/test_service.py \
 	tests/scenario/test_sqlserver_move.py \
+	tests/scenario/test_sqlserver_schema.py \
 	tests/scenario/test_standin.py \
 	tests/scenario/test_standin_cdc.py \
 	tests/scenario/test_streams.py \
