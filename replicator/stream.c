@@ -203,12 +203,14 @@ static bool same_truncate(const struct batch *batch, const struct change *change
 
 /* The lane's row is already past this transaction (lanes resume from their own positions). Where the source
  * knows its end from the first row on, that decides; else the commit record begins before every position past
- * it. */
+ * it. A polled source finds deleted rows without its cursor moving; such changes may be applied twice. */
 static bool lane_has(const struct stream *self, int n)
 {
     const struct transaction *t = &self->open;
-    if (t->end.kind != POSITION_NONE)
-        return position_compare(t->end, self->o.positions[n]) <= 0;
+    if (t->end.kind != POSITION_NONE) {
+        int order = position_compare(t->end, self->o.positions[n]);
+        return order < 0 || (order == 0 && !position_is_cursor(t->end));
+    }
     return position_compare(t->commit, self->o.positions[n]) < 0;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * A SQL Server legacy read by change data capture. A position is a commit LSN. What a slot does elsewhere, a
- * marker does here: a row of ours, committed and then waited for in the change tables, says which LSN is
- * behind everything that was committed before (mssql/marker.h). Nothing is held on the server between two
- * statements, so there is nobody of a stopped predecessor's to end.
+ * A SQL Server legacy, read by change data capture unless legacy_mssql_poll.c polls it. A position is a
+ * commit LSN. What a slot does elsewhere, a marker does here: a row of ours, committed and then waited for in
+ * the change tables, says which LSN is behind everything that was committed before (mssql/marker.h). Nothing
+ * is held on the server between two statements, so there is nobody of a stopped predecessor's to end.
  */
 #include "legacy/legacy_mssql.h"
 
@@ -15,6 +15,7 @@
 #include "mssql/cdc_lsn.h"
 #include "mssql/cdc_source.h"
 #include "mssql/marker.h"
+#include "mssql/poll.h"
 #include "mssql/shim.h"
 #include "mssql/sql.h"
 
@@ -47,7 +48,10 @@ static bool evict(struct legacy *base, struct error *err)
 static bool end(struct legacy *base, const struct legacy_notes *notes, struct position *out,
                 struct error *err)
 {
-    return mssql_mark(cast(base), notes, out, err);
+    struct legacy_mssql *self = cast(base);
+    return mssql_is_polled(self->config)
+               ? ms_poll_position(&self->conn, mssql_capture_kind(self->config), out, err)
+               : mssql_mark(self, notes, out, err);
 }
 
 /* How long change tables are kept; needs a right that not everybody has, so it is no failure not to know. */
@@ -87,6 +91,11 @@ static bool retained(struct legacy *base, struct legacy_retained *io, struct err
     struct legacy_mssql *self = cast(base);
     struct buffer sql = {0};
     struct age age = {.at_s = -1};
+    if (mssql_is_polled(self->config)) {
+        *io = (struct legacy_retained){
+            .at = io->at, .end_bytes = -1, .bytes = -1, .limit_seconds = -1, .capture_lag_ms = -1};
+        return ms_poll_position(&self->conn, mssql_capture_kind(self->config), &io->end, err);
+    }
     buffer_puts(
         &sql,
         "SELECT sys.fn_cdc_get_max_lsn(), (SELECT DATEDIFF_BIG(millisecond, MAX(m.tran_end_time),"
@@ -134,13 +143,15 @@ static bool pair(struct legacy *base, const struct legacy_notes *notes, struct p
 static bool capture(struct legacy *base, const struct legacy_notes *notes, const struct table_set *tables,
                     bool first, struct error *err)
 {
-    return mssql_capture(cast(base), notes, tables, first, err);
+    return mssql_is_polled(notes->config) ? mssql_poll_capture(cast(base), notes, first, err)
+                                          : mssql_capture(cast(base), notes, tables, first, err);
 }
 
 static bool writers(struct legacy *base, const struct legacy_notes *notes, const struct table_set *tables,
                     struct error *err)
 {
-    return mssql_begin_copies(cast(base), notes, tables, err);
+    return mssql_is_polled(notes->config) ? mssql_poll_begin_copies(cast(base), notes, tables, err)
+                                          : mssql_begin_copies(cast(base), notes, tables, err);
 }
 
 static bool stream(struct legacy *base, const struct legacy_notes *notes, const struct table_set *tables,
@@ -149,6 +160,8 @@ static bool stream(struct legacy *base, const struct legacy_notes *notes, const 
     const struct config *c = notes->config;
     (void)base;
     (void)binary;
+    if (mssql_is_polled(c))
+        return mssql_poll_stream(notes, tables, start, out, err);
     if (start.kind != POSITION_CDC)
         return error_set(err, ERROR_FATAL,
                          "the stored position is not one of change data capture - put the old "
@@ -199,12 +212,13 @@ static const struct legacy_session_ops session_ops = {.history = history,
 
 static bool install(struct legacy *base, struct error *err)
 {
-    return marker_install(&cast(base)->conn, true, false, err);
+    return mssql_is_polled(cast(base)->config) || marker_install(&cast(base)->conn, true, false, err);
 }
 
 static void install_script(const struct config *config, struct buffer *out)
 {
-    marker_script(true, false, config->sqlserver.user, out);
+    if (!mssql_is_polled(config))
+        marker_script(true, false, config->sqlserver.user, out);
 }
 
 /* The marker's table is shared with other pipelines of the database; it stays. */
@@ -215,6 +229,10 @@ static bool drop(struct legacy *base, const struct legacy_notes *notes, struct b
     struct marker_state state;
     struct buffer sql = {0};
     (void)undone;
+    if (mssql_is_polled(self->config)) {
+        buffer_puts(said, "legacy: nothing of ours is there\n");
+        return true;
+    }
     if (!marker_look(&self->conn, &state, err))
         return false;
     if (!state.table) {

@@ -39,6 +39,27 @@ MUST_CHECK bool mssql_find_begins(const struct legacy_notes *notes, const struct
 MUST_CHECK bool mssql_mark(struct legacy_mssql *self, const struct legacy_notes *notes, struct position *out,
                            struct error *err);
 
+/* For a fingerprint. */
+struct history;
+struct cJSON;
+void mssql_add_facts(struct cJSON *json, const struct history *history);
+
+/* legacy_mssql_poll.c */
+/* How all tables of the pipeline are captured. */
+enum capture_kind mssql_capture_kind(const struct config *config);
+bool mssql_is_polled(const struct config *config); /* not by cdc */
+/* Findings; and the tables are marked as such whose changes converge. */
+void mssql_poll_findings(const struct config *config, const struct ms_catalog *catalog,
+                         struct pairing *pairing);
+/* At the first start: the fingerprint, with the position that the stream begins at. */
+MUST_CHECK bool mssql_poll_capture(struct legacy_mssql *self, const struct legacy_notes *notes, bool first,
+                                   struct error *err);
+/* Before copies: where tracking of tables in TABLE_INIT began is stored. */
+MUST_CHECK bool mssql_poll_begin_copies(struct legacy_mssql *self, const struct legacy_notes *notes,
+                                        const struct table_set *tables, struct error *err);
+MUST_CHECK bool mssql_poll_stream(const struct legacy_notes *notes, const struct table_set *tables,
+                                  struct position start, struct source **out, struct error *err);
+
 /* legacy_mssql_rows.c */
 MUST_CHECK bool mssql_fetch(struct legacy_mssql *self, const struct legacy_notes *notes,
                             const struct table *table, char *const *const *keys, size_t count,

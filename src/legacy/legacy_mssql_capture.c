@@ -84,16 +84,25 @@ static void judge_capture(const struct table *t, const struct ms_catalog_table *
 void mssql_capture_findings(const struct config *config, const struct ms_catalog *catalog,
                             struct pairing *pairing)
 {
+    enum capture_kind kind = mssql_capture_kind(config);
+    for (uint32_t i = 0; i < pairing->tables.count; i++) {
+        const struct table *t = pairing->tables.tables[i];
+        if (capture_of(config, t) != kind)
+            pairing_add(pairing, PAIR_FAIL, "capture_mixed", t->from, NULL,
+                        "the tables of a pipeline have to be captured in one and the same way - several in "
+                        "one pipeline are not available in this version: give it a pipeline of its own");
+    }
+    if (kind != CAPTURE_CDC) {
+        mssql_poll_findings(config, catalog, pairing);
+        return;
+    }
     if (!catalog->database.cdc)
         pairing_add(pairing, PAIR_FAIL, "cdc_disabled", catalog->database.name, "EXEC sys.sp_cdc_enable_db;",
                     "change data capture is not on for the database");
     for (uint32_t i = 0; i < pairing->tables.count; i++) {
         const struct table *t = pairing->tables.tables[i];
         const struct ms_catalog_table *from = ms_catalog_by_id(catalog, (int32_t)t->source_oid);
-        if (capture_of(config, t) != CAPTURE_CDC)
-            pairing_add(pairing, PAIR_FAIL, "capture_unavailable", t->from, NULL,
-                        "its capture is not available in this version - allowed: cdc");
-        else if (catalog->database.cdc && from)
+        if (catalog->database.cdc && from)
             judge_capture(t, from, pairing);
     }
 }
@@ -105,7 +114,7 @@ struct print {
     cJSON *json; /* as stored */
 };
 
-static void add_facts(cJSON *json, const struct history *h)
+void mssql_add_facts(cJSON *json, const struct history *h)
 {
     cJSON_AddStringToObject(json, "database", h->database);
     cJSON_AddStringToObject(json, "server", h->server);
@@ -288,7 +297,7 @@ static bool begin(struct legacy_mssql *self, const struct legacy_notes *notes, c
     cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "engine", "sqlserver");
     cJSON_AddStringToObject(json, "start", position_format(start, text));
-    add_facts(json, &now);
+    mssql_add_facts(json, &now);
     bool ok = check_instances(self, notes, tables, start, json, &changed, err) && put_print(notes, json, err);
     cJSON_Delete(json);
     return ok;

@@ -7,12 +7,14 @@ libcrossfade_a_SOURCES += \
 	src/legacy/legacy_pgsql_fingerprint.c src/legacy/legacy_pgsql_fingerprint.h \
 	src/legacy/legacy_pgsql_publication.c \
 	src/legacy/legacy_pgsql_rows.c \
-	src/legacy/legacy_pgsql_slot.c
+	src/legacy/legacy_pgsql_slot.c \
+	src/legacy/sweep.c src/legacy/sweep.h
 if HAVE_FREETDS
 libcrossfade_a_SOURCES += \
 	src/legacy/legacy_mssql.c src/legacy/legacy_mssql.h \
 	src/legacy/legacy_mssql_capture.c \
 	src/legacy/legacy_mssql_copy.c \
+	src/legacy/legacy_mssql_poll.c \
 	src/legacy/legacy_mssql_rows.c \
 	src/legacy/mssql_bridge.c src/legacy/mssql_bridge.h \
 	src/legacy/mssql_expression.c src/legacy/mssql_expression.h \

@@ -164,7 +164,7 @@ static struct compact_segment *segment_open(struct planner *p, struct table *t)
         p->open = mem_grow(p->open, p->open_capacity, sizeof(struct compact_segment *));
     }
     s->table = t;
-    s->converge = t->state == TABLE_CATCHUP;
+    s->converge = table_converges(t);
     s->open = true;
     s->arena = p->arena;
     s->previous = p->previous;
@@ -232,7 +232,7 @@ static void take_move(struct planner *p, const struct change *c)
 {
     bool full;
     const struct value *row = compact_row(c, p->arena, &full);
-    if (c->table->state != TABLE_CATCHUP || !full) {
+    if (!table_converges(c->table) || !full) {
         flush_table(p, c->table);
         step_exact(p, c);
         return;

@@ -52,9 +52,10 @@ struct compact_options {
     bool dependency_order; /* foreign keys fire on the sink: deletes children first, inserts parents first */
 };
 
-/* Plans changes [first, first+count) of the batch. A table in TABLE_CATCHUP is planned to CONVERGE, every
- * other as STREAMING. Changes of parked tables must have been taken out by the caller: `skip` (may be NULL)
- * has one byte a change, skip[0] for the change `first`, nonzero = leave out. The plan lives in `arena`. */
+/* Plans changes [first, first+count) of the batch. A table that table_converges() is planned to CONVERGE,
+ * every other as STREAMING. Changes of parked tables must have been taken out by the caller: `skip` (may be
+ * NULL) has one byte a change, skip[0] for the change `first`, nonzero = leave out. The plan lives in
+ * `arena`. */
 struct net_plan compact(const struct batch *batch, size_t first, size_t count, const unsigned char *skip,
                         const struct compact_options *options, struct arena *arena);
 

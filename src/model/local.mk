@@ -16,6 +16,7 @@ libcrossfade_a_SOURCES += \
 	src/model/config_values.c \
 	src/model/parked.c src/model/parked.h \
 	src/model/position.c src/model/position.h \
+	src/model/polled.c src/model/polled.h \
 	src/model/sink.h \
 	src/model/source.h \
 	src/model/table.c src/model/table.h

@@ -40,6 +40,12 @@ void position_cdc_bytes(struct position p, unsigned char out[10]);
 /* A polled cursor of that kind. */
 struct position position_cursor(enum position_kind kind, uint64_t value);
 
+/* Of a polled source: several transactions may end at the same one, and applying one again does no harm. */
+static inline bool position_is_cursor(struct position p)
+{
+    return p.kind >= POSITION_VERSION;
+}
+
 /* How many bytes of the source's log lie between the two, 0 if `to` is not after `from`. False (unknown)
  * where the source does not count in bytes, or a position is not there. */
 bool position_distance(struct position from, struct position to, uint64_t *bytes);

@@ -86,6 +86,9 @@ struct table {
     bool sink_has_arrays;    /* some carried column is an array: unnest would flatten it */
     bool sink_key_arbiter;   /* the sink has a non-deferrable unique index on exactly the key */
     bool sink_extra_columns; /* the sink has columns that are not carried */
+    /* Its capture tells what a row is now, not what was done to it: always applied so that it converges, and
+     * no row is missing or already there by mistake. */
+    bool net_changes;
     int rank;                /* foreign-key depth: parents before children */
     int lane;                /* which lane carries it */
     enum table_state state;
@@ -114,6 +117,11 @@ struct table *table_set_named(const struct table_set *self, const char *from); /
 
 const char *table_state_name(enum table_state state); /* init, backfill, … as DESIGN.md section 5 */
 bool table_state_parse(const char *name, enum table_state *out);
+/* True where changes are applied so that they converge whatever the sink has (DESIGN.md rule 6). */
+static inline bool table_converges(const struct table *self)
+{
+    return self->state == TABLE_CATCHUP || self->net_changes;
+}
 /* True where changes are parked instead of applied. */
 bool table_is_parked(const struct table *self);
 

@@ -35,3 +35,5 @@ MSSQL_SOURCES = \
 if HAVE_FREETDS
 libcrossfade_a_SOURCES += $(MSSQL_SOURCES)
 endif
+	src/mssql/poll.c src/mssql/poll.h src/mssql/poll_part.h \
+	src/mssql/poll_table.c \

@@ -84,11 +84,16 @@ static void put_column(const struct ms_row_plan *self, const struct ms_row_colum
 
 void ms_row_select(const struct ms_row_plan *self, struct buffer *out)
 {
+    ms_row_select_of(self, "t", out);
+}
+
+void ms_row_select_of(const struct ms_row_plan *self, const char *alias, struct buffer *out)
+{
     struct buffer quoted = {0};
     for (uint16_t i = 0; i < self->count; i++) {
         const struct ms_row_column *c = &self->columns[i];
         buffer_clear(&quoted);
-        ms_sql_column(&quoted, "t", c->name);
+        ms_sql_column(&quoted, alias, c->name);
         buffer_puts(out, i ? ", " : "");
         put_column(self, c, buffer_text(&quoted), out);
         if (c->length_at >= 0)

@@ -42,8 +42,9 @@ MUST_CHECK bool ms_row_plan_make(const struct ms_catalog_table *source, const st
                                  struct ms_row_plan *out, struct error *err);
 void ms_row_plan_free(struct ms_row_plan *self);
 
-/* The select list, of alias [t]. */
+/* The select list, of alias [t], or another one. */
 void ms_row_select(const struct ms_row_plan *self, struct buffer *out);
+void ms_row_select_of(const struct ms_row_plan *self, const char *alias, struct buffer *out);
 
 /* The present row, whose columns begin at `first`, as a tuple of COPY BINARY. On failure `out` is as it was;
  * the error names table, column and key, ERROR_DATA. */

@@ -98,7 +98,7 @@ static bool send_begin(struct apply *a, struct error *err)
 /* Is the number of rows it touches known? */
 static bool is_expected(const struct net_step *step)
 {
-    return step->table->state != TABLE_CATCHUP && step->op != NET_UPSERT && step->table->key_count > 0;
+    return !table_converges(step->table) && step->op != NET_UPSERT && step->table->key_count > 0;
 }
 
 static struct prepared_form set_form(const struct net_step *step, enum net_op op, bool expect,
@@ -137,7 +137,7 @@ static bool send_rows_as_set(struct apply *a, const struct net_step *step, size_
                              const uint64_t *text_mask, uint32_t tag, struct error *err)
 {
     const struct table *t = step->table;
-    bool converge = t->state == TABLE_CATCHUP;
+    bool converge = table_converges(t);
     struct prepared_form form = set_form(step, step->op, is_expected(step), text_mask);
     struct prepared_form before = form;
 
@@ -157,7 +157,7 @@ static bool send_row(struct apply *a, const struct net_step *step, size_t at, ui
     struct pg_sink *s = a->s;
     const struct table *t = step->table;
     const struct net_row *r = &step->rows[at];
-    bool converge = t->state == TABLE_CATCHUP;
+    bool converge = table_converges(t);
 
     if (step->op == NET_UPSERT && !t->sink_key_arbiter &&
         !exact_send_net(s, t, NET_UPDATE, step->mask, r->key, r->row, false, tag, err))

@@ -43,7 +43,7 @@ void exact_mask(const struct table *table, const struct value *row, uint64_t mas
 
 bool exact_converges(const struct change *c)
 {
-    return c->table->state == TABLE_CATCHUP && c->table->key_count > 0;
+    return table_converges(c->table) && c->table->key_count > 0;
 }
 
 bool exact_is_possible(const struct change *c)

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * What the readers of poll.h are made of: the tables, and the SQL of each kind. Only for poll*.c.
+ */
+#ifndef MSSQL_POLL_PART_H
+#define MSSQL_POLL_PART_H
+
+#include "mssql/poll.h"
+#include "mssql/row.h"
+
+struct ms_poll_table {
+    struct table *table;
+    int32_t object_id;
+    char *from; /* [schema].[table] */
+    bool memory_optimized;
+    struct ms_row_plan plan;
+    struct ms_row_plan keys; /* of the key's columns alone, in the key's order */
+    struct table *key_image; /* what `keys` was made of */
+    char *column;            /* [t].[…]: of type rowversion */
+    int64_t begun;           /* change tracking: begin_version as seen first; -1: not yet */
+    bool lost;
+    bool told;
+    char text[800]; /* lost: why */
+};
+
+/* From the catalog; what does not fit makes it lost. */
+void ms_poll_table_make(const struct ms_catalog *catalog, enum capture_kind capture, struct table *table,
+                        int64_t value_limit, struct ms_poll_table *out);
+void ms_poll_table_free(struct ms_poll_table *self);
+void ms_poll_table_lose(struct ms_poll_table *self, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* The round's rows of a table. Change tracking: is the row there, the key, the row. Rowversion: the row. */
+void ms_poll_put_rows(const struct ms_poll_table *t, enum capture_kind capture, struct position from,
+                      struct position to, struct buffer *sql);
+/* Rowversion: the number of the row that is `rows` rows behind `from`, if there are so many. */
+void ms_poll_put_cut(const struct ms_poll_table *t, struct position from, struct position to, int64_t rows,
+                     struct buffer *sql);
+
+#endif
