@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config.h"
 #include "control/check_run.h"
 #include "control/command.h"
-#include "legacy/legacy.h"
 
 static const char *const level_names[] = {"ok", "warn", "fail"};
 
@@ -35,7 +35,7 @@ PGresult *check_rows(struct check *self, struct check_side *side, const char *sq
     return r;
 }
 
-static void say_unreachable(struct check *self, const char *endpoint, const struct error *err)
+void check_unreachable(struct check *self, const char *endpoint, const struct error *err)
 {
     self->unreachable = true;
     check_say(self, PAIR_FAIL, "unreachable", endpoint, NULL, "%s", err->text);
@@ -64,11 +64,11 @@ static void open_side(struct check *self, struct check_side *side, bool legacy)
     side->open = legacy ? session_legacy(self->config, &side->conn, &err)
                         : session_target_bare(self->config, &side->conn, &err);
     if (!side->open) {
-        say_unreachable(self, legacy ? "legacy" : "target", &err);
+        check_unreachable(self, legacy ? "legacy" : "target", &err);
         return;
     }
     if (!read_role(side, &err) || !pg_catalog_read(&side->conn, &side->catalog, &err)) {
-        say_unreachable(self, side->conn.endpoint, &err);
+        check_unreachable(self, side->conn.endpoint, &err);
         pg_conn_close(&side->conn);
         side->open = false;
         return;
@@ -76,8 +76,12 @@ static void open_side(struct check *self, struct check_side *side, bool legacy)
     check_session(self, side);
 }
 
-/* Pairing makes a list of its own; it goes behind what has been found so far. */
-static void adopt(struct check *self, struct pairing *found)
+void check_open_target(struct check *self)
+{
+    open_side(self, &self->target, false);
+}
+
+void check_adopt(struct check *self, struct pairing *found)
 {
     for (uint32_t i = 0; i < found->finding_count; i++) {
         const struct pair_finding *f = &found->findings[i];
@@ -100,44 +104,31 @@ static bool pair(struct check *self, struct error *err)
     if (!pair_tables(self->config, &self->legacy.catalog, self->legacy.conn.version, &self->target.catalog,
                      &found, err))
         return false;
-    adopt(self, &found);
+    check_adopt(self, &found);
     return true;
 }
 
-/* A legacy that is no PostgreSQL: what its engine says of the tables (src/legacy). What else only that engine
- * can be asked has its place here, a file an engine. */
-static bool run_engine(struct check *self, struct error *err)
+/* A legacy that is no PostgreSQL: a file an engine. */
+static bool run_engine(struct check *self, bool data, struct error *err)
 {
-    const struct config *c = self->config;
-    struct legacy_options o = {.config = c, .job = "check", .connect_timeout_ms = (int)c->connect_timeout_ms};
-    struct legacy_notes notes = {.config = c, .target = &self->target.conn};
-    struct legacy *legacy = NULL;
-    struct pairing found;
-    open_side(self, &self->target, false);
-    if (!legacy_open(&o, &legacy, err)) {
-        say_unreachable(self, "legacy", err);
-    } else if (self->target.open) {
-        bool ok = legacy->session->pair(legacy, &notes, &found, err);
-        if (ok)
-            adopt(self, &found);
-        else if (err->kind == ERROR_RETRY)
-            say_unreachable(self, "legacy", err);
-        if (!ok && err->kind != ERROR_RETRY) {
-            legacy_close(legacy);
+#ifdef HAVE_FREETDS
+    if (self->config->legacy_kind == LEGACY_SQLSERVER) {
+        if (!check_mssql(self, data, err))
             return false;
-        }
+        if (self->target.open)
+            check_target(self);
+        check_redis(self);
+        return true;
     }
-    legacy_close(legacy);
-    if (self->target.open)
-        check_target(self);
-    check_redis(self);
-    return true;
+#endif
+    (void)data;
+    return error_set(err, ERROR_REFUSED, "this kind of legacy is not available in this version");
 }
 
 static bool run(struct check *self, bool data, struct error *err)
 {
     if (self->config->legacy_kind != LEGACY_POSTGRESQL)
-        return run_engine(self, err);
+        return run_engine(self, data, err);
     open_side(self, &self->legacy, true);
     open_side(self, &self->target, false);
     if (self->legacy.open) {

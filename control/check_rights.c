@@ -122,15 +122,20 @@ void check_rights(struct check *self)
         const struct pg_relation *to = pg_catalog_by_oid(&self->target.catalog, t->sink_oid);
         if (!from || !to)
             continue;
-        legacy_right(self, t, from);
+        if (self->legacy.open) {
+            legacy_right(self, t, from);
+            row_security(self, &self->legacy, t, from);
+        }
         target_right(self, t, to);
-        row_security(self, &self->legacy, t, from);
         row_security(self, &self->target, t, to);
         if (from->has_children)
             check_say(self, PAIR_OK, "inherited", t->from, NULL,
                       "has children by inheritance - their rows are carried with the children's own tables");
     }
-    if (self->pairing.finding_count == before)
+    if (self->pairing.finding_count == before && !self->legacy.open)
+        check_say(self, PAIR_OK, "rights", self->config->pipeline, NULL,
+                  "role %s may do on every table of the target what is needed", self->target.role);
+    else if (self->pairing.finding_count == before)
         check_say(self, PAIR_OK, "rights", self->config->pipeline, NULL,
                   "roles %s and %s may do on every table what is needed", self->legacy.role,
                   self->target.role);

@@ -36,6 +36,12 @@ MUST_CHECK bool check_ask(struct check *self, struct check_side *side, const cha
 /* Rows; NULL after such a finding. */
 PGresult *check_rows(struct check *self, struct check_side *side, const char *sql);
 
+/* A server that can't be reached or refuses us: a finding, and exit status 3. */
+void check_unreachable(struct check *self, const char *endpoint, const struct error *err);
+void check_open_target(struct check *self);
+/* Takes what pairing found, behind what has been found so far, and its tables; frees the rest. */
+void check_adopt(struct check *self, struct pairing *found);
+
 /* The parts. Each may rely on the sides that it names being open, and those after `paired` on the pairing. */
 void check_session(struct check *self, struct check_side *side); /* version, encoding, pooler, standby */
 void check_legacy(struct check *self);      /* WAL level, slots, senders, replication, retention */
@@ -43,12 +49,15 @@ void check_legacy_data(struct check *self); /* what is not carried: large object
 void check_target(struct check *self);      /* our schema, origins, replica role, connections, time-outs */
 void check_both(struct check *self);        /* same database, clocks, extensions */
 void check_publication(struct check *self); /* paired */
-void check_rights(struct check *self);      /* paired: table by table, both sides; row security; ownership */
-void check_apply(struct check *self);       /* paired: triggers, foreign keys, checks, rows already there */
-void check_size(struct check *self);        /* paired */
+void check_rights(struct check *self); /* paired: table by table, sides that are open; row security; owners */
+void check_apply(struct check *self);  /* paired: triggers, foreign keys, checks, rows already there */
+void check_size(struct check *self);   /* paired */
 void check_redis(struct check *self);
 void check_data(struct check *self); /* paired */
 void check_data_constraints(struct check *self);
+/* All of a SQL Server legacy, and the target's parts that go with it; builds with FreeTDS only. False: the
+ * config can't be understood. */
+MUST_CHECK bool check_mssql(struct check *self, bool data, struct error *err);
 
 /* ROW(key columns)::text, of a keyless table its first three columns: never more of a row than finding it
  * takes. */

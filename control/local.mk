@@ -32,6 +32,12 @@ libcontrol_a_SOURCES = \
 	control/schema_tool.c control/schema_tool.h
 if HAVE_FREETDS
 libcontrol_a_SOURCES += \
+	control/check_mssql.c control/check_mssql.h \
+	control/check_mssql_capture.c \
+	control/check_mssql_collisions.c \
+	control/check_mssql_data.c \
+	control/check_mssql_server.c \
+	control/check_mssql_table.c \
 	control/schema_mssql.c control/schema_mssql.h \
 	control/schema_mssql_index.c \
 	control/schema_mssql_table.c

@@ -53,6 +53,7 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/test_quickstart.py \
 	tests/scenario/test_redis.py \
 	tests/scenario/test_service.py \
+	tests/scenario/test_sqlserver_check.py \
 	tests/scenario/test_sqlserver_move.py \
 	tests/scenario/test_sqlserver_schema.py \
 	tests/scenario/test_standin.py \

@@ -24,6 +24,7 @@ MSSQL_SOURCES = \
 	src/mssql/column.c \
 	src/mssql/conn.c src/mssql/conn.h \
 	src/mssql/copy_out.c src/mssql/copy_out.h \
+	src/mssql/estate.c src/mssql/estate.h \
 	src/mssql/history.c src/mssql/history.h \
 	src/mssql/keyset.c src/mssql/keyset.h \
 	src/mssql/marker.c src/mssql/marker.h \

@@ -131,6 +131,12 @@ CREATE OR REPLACE FUNCTION sys.serverproperty(property text) RETURNS sys.nvarcha
         WHEN 'processid' THEN pg_backend_pid()::text WHEN 'buildclrversion' THEN 'v4.0.30319' END)::sys.nvarchar
 $$;
 
+-- CONNECTIONPROPERTY (Transact-SQL): of our connection; NULL for what is not kept here.
+CREATE OR REPLACE FUNCTION sys.connectionproperty(property text) RETURNS sys.nvarchar LANGUAGE sql STABLE AS $$
+    SELECT CASE lower(property COLLATE "C") WHEN 'auth_scheme' THEN 'SQL' WHEN 'net_transport' THEN 'TCP' WHEN 'protocol_type' THEN 'TSQL'
+        WHEN 'physical_net_transport' THEN 'TCP' END::sys.nvarchar
+$$;
+
 -- DATABASEPROPERTYEX (Transact-SQL)
 CREATE OR REPLACE FUNCTION sys.databasepropertyex(db text, property text) RETURNS sys.nvarchar LANGUAGE sql STABLE AS $$
     SELECT CASE lower(property COLLATE "C")
