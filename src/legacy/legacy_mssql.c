@@ -49,9 +49,8 @@ static bool end(struct legacy *base, const struct legacy_notes *notes, struct po
                 struct error *err)
 {
     struct legacy_mssql *self = cast(base);
-    return mssql_is_polled(self->config)
-               ? ms_poll_position(&self->conn, mssql_capture_kind(self->config), out, err)
-               : mssql_mark(self, notes, out, err);
+    return mssql_is_polled(self->config) ? mssql_poll_end(self, notes, out, err)
+                                         : mssql_mark(self, notes, out, err);
 }
 
 /* How long change tables are kept; needs a right that not everybody has, so it is no failure not to know. */
@@ -94,7 +93,9 @@ static bool retained(struct legacy *base, struct legacy_retained *io, struct err
     if (mssql_is_polled(self->config)) {
         *io = (struct legacy_retained){
             .at = io->at, .end_bytes = -1, .bytes = -1, .limit_seconds = -1, .capture_lag_ms = -1};
-        return ms_poll_position(&self->conn, mssql_capture_kind(self->config), &io->end, err);
+        io->end = io->at;
+        return mssql_capture_kind(self->config) == CAPTURE_SNAPSHOT ||
+               ms_poll_position(&self->conn, mssql_capture_kind(self->config), &io->end, err);
     }
     buffer_puts(
         &sql,

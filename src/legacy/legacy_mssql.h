@@ -59,6 +59,11 @@ MUST_CHECK bool mssql_poll_begin_copies(struct legacy_mssql *self, const struct 
                                         const struct table_set *tables, struct error *err);
 MUST_CHECK bool mssql_poll_stream(const struct legacy_notes *notes, const struct table_set *tables,
                                   struct position start, struct source **out, struct error *err);
+/* The entry of `tables` that names it; NULL: none. */
+const struct config_table *mssql_table_entry(const struct config *config, const struct table *t);
+/* Where the source ends now. */
+MUST_CHECK bool mssql_poll_end(struct legacy_mssql *self, const struct legacy_notes *notes,
+                               struct position *out, struct error *err);
 
 /* legacy_mssql_rows.c */
 MUST_CHECK bool mssql_fetch(struct legacy_mssql *self, const struct legacy_notes *notes,

@@ -15,6 +15,7 @@
 
 #include "base/mem.h"
 #include "legacy/legacy_mssql.h"
+#include "legacy/sink_rows.h"
 #include "legacy/sweep.h"
 #include "mssql/history.h"
 #include "mssql/poll.h"
@@ -75,9 +76,47 @@ static void judge_rowversion(const struct table *t, const struct ms_catalog_tabl
     buffer_free(&sql);
 }
 
-static void judge(enum capture_kind capture, const struct table *t, const struct ms_catalog_table *from,
+static void put_index(const struct table *t, const struct ms_catalog_column *c, struct buffer *sql)
+{
+    buffer_puts(sql, "CREATE INDEX [crossfade_updated] ON ");
+    ms_sql_qualified(sql, t->from_schema, t->from_name);
+    buffer_puts(sql, " (");
+    ms_sql_ident(sql, c->name);
+    buffer_puts(sql, ");");
+}
+
+static void judge_time(const struct config_table *entry, const struct table *t,
+                       const struct ms_catalog_table *from, struct pairing *out)
+{
+    struct buffer sql = {0};
+    const struct ms_catalog_column *c = entry ? ms_catalog_column(from, entry->updated_at) : NULL;
+    if (!c || !ms_poll_is_time(c))
+        pairing_add(out, PAIR_FAIL, "no_updated_at", t->from, NULL,
+                    "it has no column %s with a date and time (updated_at)", entry ? entry->updated_at : "");
+    if (c && !ms_poll_is_indexed(from, c)) {
+        put_index(t, c, &sql);
+        pairing_add(out, PAIR_WARN, "updated_at_index", t->from, buffer_text(&sql),
+                    "no index begins with column %s: each poll reads the whole table", c->name);
+    }
+    if (entry && entry->soft_delete && !ms_catalog_column(from, entry->soft_delete))
+        pairing_add(out, PAIR_FAIL, "no_soft_delete", t->from, NULL, "it has no column %s (soft_delete)",
+                    entry->soft_delete);
+    buffer_free(&sql);
+}
+
+const struct config_table *mssql_table_entry(const struct config *config, const struct table *t)
+{
+    for (int i = 0; i < config->table_count; i++) {
+        if (pair_name_means(config->tables[i].from, t->from_schema, t->from_name))
+            return &config->tables[i];
+    }
+    return NULL;
+}
+
+static void judge(const struct config *config, const struct table *t, const struct ms_catalog_table *from,
                   struct pairing *out)
 {
+    enum capture_kind capture = mssql_capture_kind(config);
     if (t->key_count == 0)
         pairing_add(out, PAIR_FAIL, "no_key_polled", t->from, NULL,
                     "no key: this capture finds rows by it - give it a primary key, or leave it out");
@@ -90,10 +129,8 @@ static void judge(enum capture_kind capture, const struct table *t, const struct
         judge_tracked(t, from, out);
     else if (capture == CAPTURE_ROWVERSION)
         judge_rowversion(t, from, out);
-    else
-        pairing_add(
-            out, PAIR_FAIL, "capture_unavailable", t->from, NULL,
-            "its capture is not available in this version - allowed: cdc, change_tracking, rowversion");
+    else if (capture == CAPTURE_TIMESTAMP)
+        judge_time(mssql_table_entry(config, t), t, from, out);
 }
 
 void mssql_poll_findings(const struct config *config, const struct ms_catalog *catalog,
@@ -113,7 +150,7 @@ void mssql_poll_findings(const struct config *config, const struct ms_catalog *c
                     "disagree with one another until the next poll");
     for (uint32_t i = 0; i < pairing->tables.count; i++) {
         struct table *t = pairing->tables.tables[i];
-        judge(capture, t, ms_catalog_by_id(catalog, (int32_t)t->source_oid), pairing);
+        judge(config, t, ms_catalog_by_id(catalog, (int32_t)t->source_oid), pairing);
     }
     for (uint32_t i = 0; i < pairing->tables.count; i++)
         pairing->tables.tables[i]->net_changes = true;
@@ -143,10 +180,20 @@ static bool put_print(const struct legacy_notes *notes, const cJSON *json, struc
     return ok;
 }
 
+bool mssql_poll_end(struct legacy_mssql *self, const struct legacy_notes *notes, struct position *out,
+                    struct error *err)
+{
+    enum capture_kind capture = mssql_capture_kind(self->config);
+    return capture == CAPTURE_SNAPSHOT ? sink_rows_poll_end(notes, out, err)
+                                       : ms_poll_position(&self->conn, capture, out, err);
+}
+
 /* One before the bound: the stream has a way to go, and sweeps what was copied on it. */
 static bool read_start(struct legacy_mssql *self, struct position *out, struct error *err)
 {
-    if (!ms_poll_position(&self->conn, mssql_capture_kind(self->config), out, err))
+    enum capture_kind capture = mssql_capture_kind(self->config);
+    *out = position_cursor(POSITION_POLL, 0);
+    if (capture != CAPTURE_SNAPSHOT && !ms_poll_position(&self->conn, capture, out, err))
         return false;
     if (out->kind == POSITION_ROWVERSION && out->low > 0)
         out->low--;
@@ -279,9 +326,23 @@ static bool open_sweep(const struct config *config, const struct table_set *tabl
 
 /* --- the source --- */
 
+static struct polled_time *make_times(const struct config *c, const struct table_set *tables)
+{
+    struct polled_time *times = mem_alloc((tables->count + (size_t)1) * sizeof(*times));
+    for (uint32_t i = 0; i < tables->count; i++) {
+        const struct config_table *entry = mssql_table_entry(c, tables->tables[i]);
+        if (entry)
+            times[i] = (struct polled_time){.updated_at = entry->updated_at,
+                                            .soft_delete = entry->soft_delete,
+                                            .overlap_us = entry->overlap_ms * 1000};
+    }
+    return times;
+}
+
 static bool open_reader(const struct config *c, const struct table_set *tables, struct polled_reader **out,
                         struct error *err)
 {
+    struct polled_time *times = make_times(c, tables);
     struct ms_poll_options o = {.conn = {.server = &c->sqlserver,
                                          .pipeline = c->pipeline,
                                          .job = "capture",
@@ -290,8 +351,13 @@ static bool open_reader(const struct config *c, const struct table_set *tables, 
                                          .value_limit = c->value_limit},
                                 .capture = mssql_capture_kind(c),
                                 .tables = tables,
+                                .times = times,
+                                .load = sink_rows_load_binary,
+                                .load_context = (void *)(uintptr_t)c,
                                 .value_limit = c->value_limit};
-    return ms_poll_open(&o, out, err);
+    bool ok = ms_poll_open(&o, out, err);
+    free(times);
+    return ok;
 }
 
 static bool fits(enum capture_kind capture, struct position start, struct error *err)
@@ -310,7 +376,9 @@ bool mssql_poll_stream(const struct legacy_notes *notes, const struct table_set 
                        struct position start, struct source **out, struct error *err)
 {
     const struct config *c = notes->config;
-    struct polled_options o = {.start = start, .poll_interval_ms = c->stream_poll_interval_ms};
+    struct polled_options o = {.start = start,
+                               .poll_interval_ms = c->stream_poll_interval_ms,
+                               .steady = mssql_capture_kind(c) == CAPTURE_SNAPSHOT};
     if (!fits(mssql_capture_kind(c), start, err) || !find_begins(notes, tables, err) ||
         !open_reader(c, tables, &o.reader, err))
         return false;

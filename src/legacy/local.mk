@@ -8,6 +8,7 @@ libcrossfade_a_SOURCES += \
 	src/legacy/legacy_pgsql_publication.c \
 	src/legacy/legacy_pgsql_rows.c \
 	src/legacy/legacy_pgsql_slot.c \
+	src/legacy/sink_rows.c src/legacy/sink_rows.h \
 	src/legacy/sweep.c src/legacy/sweep.h
 if HAVE_FREETDS
 libcrossfade_a_SOURCES += \

@@ -17,6 +17,8 @@ libcrossfade_a_SOURCES += \
 	src/model/parked.c src/model/parked.h \
 	src/model/position.c src/model/position.h \
 	src/model/polled.c src/model/polled.h \
+	src/model/position.c src/model/position.h \
+	src/model/seen.c src/model/seen.h \
 	src/model/sink.h \
 	src/model/source.h \
 	src/model/table.c src/model/table.h

@@ -30,6 +30,7 @@ struct polled_source {
     struct polled_round round;
     bool reading; /* a round is open at the reader */
     bool open;    /* between BEGIN and COMMIT */
+    bool news;    /* the round in hand had something */
     struct transaction transaction;
     struct polled_item item; /* its change waits */
     bool waits;
@@ -93,9 +94,23 @@ static enum outcome emit_lost(struct table *table, const char *text, struct sour
 
 /* --- a round --- */
 
+static void set_pause(struct polled_source *self, bool busy)
+{
+    int64_t longest = self->o.poll_interval_ms > 0 ? self->o.poll_interval_ms : FIRST_PAUSE_MS;
+    if (self->o.steady)
+        self->pause_ms = longest;
+    else
+        self->pause_ms = busy ? 0 : self->pause_ms ? self->pause_ms * 2 : FIRST_PAUSE_MS;
+    if (self->pause_ms > longest)
+        self->pause_ms = longest;
+    self->next_poll_ms = clock_ms() + self->pause_ms;
+}
+
 static enum outcome end_round(struct polled_source *self, struct source_event *out)
 {
     self->reading = false;
+    if (!self->o.steady)
+        set_pause(self, self->news || self->round.more);
     if (self->open)
         return emit_commit(self, out);
     self->end = self->round.to;
@@ -112,6 +127,7 @@ static enum outcome read_round(struct polled_source *self, struct source_event *
     switch (
         self->o.reader->ops->next(self->o.reader, self->open ? self->arena : self->kept, &self->item, err)) {
     case POLLED_ROW:
+        self->news = true;
         if (self->open)
             return emit_change(&self->item.change, out);
         self->waits = true;
@@ -130,18 +146,6 @@ static enum outcome read_round(struct polled_source *self, struct source_event *
     return FAILED;
 }
 
-static void set_pause(struct polled_source *self, bool busy)
-{
-    int64_t longest = self->o.poll_interval_ms > 0 ? self->o.poll_interval_ms : FIRST_PAUSE_MS;
-    if (self->o.steady)
-        self->pause_ms = longest;
-    else
-        self->pause_ms = busy ? 0 : self->pause_ms ? self->pause_ms * 2 : FIRST_PAUSE_MS;
-    if (self->pause_ms > longest)
-        self->pause_ms = longest;
-    self->next_poll_ms = clock_ms() + self->pause_ms;
-}
-
 static bool is_news(struct polled_source *self)
 {
     bool news = self->round.warning[0] && strcmp(self->warned, self->round.warning) != 0;
@@ -156,9 +160,13 @@ static enum outcome look(struct polled_source *self, struct source_event *out, s
         return FAILED;
     assert(position_compare(self->end, self->round.to) <= 0);
     self->reading = self->round.found;
-    set_pause(self, self->round.found && (self->round.more || !self->o.steady));
-    if (!self->reading)
+    self->news = false;
+    if (self->reading && self->o.steady)
+        set_pause(self, false);
+    if (!self->reading) {
+        set_pause(self, false);
         self->end = self->round.to;
+    }
     if (is_news(self)) {
         out->kind = SOURCE_DRIFT;
         out->table = NULL;

@@ -80,6 +80,17 @@ struct polled_sweep {
     const struct polled_sweep_ops *ops;
 };
 
+/* What the config says of a table that is polled by time. */
+struct polled_time {
+    const char *updated_at;
+    const char *soft_delete; /* NULL: none */
+    int64_t overlap_us;
+};
+
+/* Tells `seen` what the sink has of a table. */
+struct seen;
+typedef bool polled_load(void *context, const struct table *table, struct seen *seen, struct error *err);
+
 struct polled_options {
     struct polled_reader *reader; /* taken over, also on failure */
     struct polled_sweep *sweep;   /* the same; may be NULL */

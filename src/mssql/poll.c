@@ -20,6 +20,7 @@ struct ms_poll {
     struct ms_poll_table *tables;
     uint32_t count;
     bool snapshot; /* reads under SNAPSHOT isolation */
+    struct polled_time *times;
     char *defined; /* when some table's definition changed last, by the server */
     struct buffer scratch;
     /* the round */
@@ -27,6 +28,7 @@ struct ms_poll {
     uint32_t at;      /* of tables */
     bool started;     /* its rows are being read */
     bool transaction; /* the reading one is open */
+    int64_t zone_minutes;
 };
 
 static struct ms_poll *cast(struct polled_reader *base)
@@ -55,12 +57,15 @@ static bool make_tables(struct ms_poll *self, struct error *err)
     struct ms_poll_table *made = mem_alloc((count + (size_t)1) * sizeof(*made));
     self->snapshot = catalog.database.snapshot_allowed;
     for (uint32_t i = 0; i < count; i++) {
-        ms_poll_table_make(&catalog, self->o.capture, self->o.tables->tables[i], self->o.value_limit,
-                           &made[i]);
+        ms_poll_table_make(&catalog, &self->o, self->o.tables->tables[i], &made[i]);
         if (!self->tables)
             continue;
         made[i].begun = self->tables[i].begun;
         made[i].told = self->tables[i].told;
+        made[i].nulls |= self->tables[i].nulls;
+        made[i].begun_reading = self->tables[i].begun_reading;
+        made[i].seen = self->tables[i].seen;
+        self->tables[i].seen = (struct seen){0};
         if (self->tables[i].lost && !made[i].lost)
             ms_poll_table_lose(&made[i], "%s", self->tables[i].text);
     }
@@ -184,6 +189,7 @@ struct standing {
     uint64_t at;
     uint64_t used; /* rowversion: the last number given out */
     int64_t time_us;
+    int64_t zone_minutes;
 };
 
 static bool take_standing(void *context, struct ms_conn *conn, struct error *err)
@@ -194,19 +200,27 @@ static bool take_standing(void *context, struct ms_conn *conn, struct error *err
     s->at = (uint64_t)ms_column_int(conn, 0);
     s->used = (uint64_t)ms_column_int(conn, 1);
     s->time_us = ms_column_int(conn, 2);
+    s->zone_minutes = ms_column_int(conn, 3);
     return true;
 }
 
 static bool read_standing(struct ms_conn *conn, enum capture_kind capture, struct standing *out,
                           struct error *err)
 {
-    static const char tracking[] = "SELECT CHANGE_TRACKING_CURRENT_VERSION(), CONVERT(bigint, 0),"
-                                   " DATEDIFF_BIG(microsecond, '19700101', SYSUTCDATETIME())";
-    static const char rowversion[] =
-        "SELECT CONVERT(bigint, MIN_ACTIVE_ROWVERSION()), CONVERT(bigint, @@DBTS),"
-        " DATEDIFF_BIG(microsecond, '19700101', SYSUTCDATETIME())";
+    static const char *const at[] = {
+        [CAPTURE_CHANGE_TRACKING] = "CHANGE_TRACKING_CURRENT_VERSION(), CONVERT(bigint, 0)",
+        [CAPTURE_ROWVERSION] = "CONVERT(bigint, MIN_ACTIVE_ROWVERSION()), CONVERT(bigint, @@DBTS)",
+        [CAPTURE_TIMESTAMP] = "DATEDIFF_BIG(microsecond, '19700101', SYSUTCDATETIME()), CONVERT(bigint, 0)",
+        [CAPTURE_SNAPSHOT] = "CONVERT(bigint, 0), CONVERT(bigint, 0)"};
+    struct buffer sql = {0};
+    buffer_printf(&sql,
+                  "SELECT %s, DATEDIFF_BIG(microsecond, '19700101', SYSUTCDATETIME()),"
+                  " DATEPART(TZOFFSET, SYSDATETIMEOFFSET())",
+                  at[capture]);
     *out = (struct standing){0};
-    if (!ms_query(conn, capture == CAPTURE_CHANGE_TRACKING ? tracking : rowversion, take_standing, out, err))
+    bool ok = ms_query(conn, buffer_text(&sql), take_standing, out, err);
+    buffer_free(&sql);
+    if (!ok)
         return false;
     return out->tracked ||
            error_set(err, ERROR_FATAL,
@@ -217,7 +231,20 @@ static bool read_standing(struct ms_conn *conn, enum capture_kind capture, struc
 
 static enum position_kind position_of(enum capture_kind capture)
 {
-    return capture == CAPTURE_CHANGE_TRACKING ? POSITION_VERSION : POSITION_ROWVERSION;
+    switch (capture) {
+    case CAPTURE_CHANGE_TRACKING:
+        return POSITION_VERSION;
+    case CAPTURE_ROWVERSION:
+        return POSITION_ROWVERSION;
+    case CAPTURE_TIMESTAMP:
+        return POSITION_TIME;
+    case CAPTURE_SNAPSHOT:
+        return POSITION_POLL;
+    case CAPTURE_LOGICAL:
+    case CAPTURE_CDC:
+        break;
+    }
+    return POSITION_NONE;
 }
 
 bool ms_poll_position(struct ms_conn *conn, enum capture_kind capture, struct position *out,
@@ -348,6 +375,58 @@ static bool look_rowversion(struct ms_poll *self, struct polled_round *out, stru
     return true;
 }
 
+/* The clock may be set back a little; the window reaches further than that. */
+static bool look_timed(struct ms_poll *self, struct polled_round *out, struct error *err)
+{
+    struct standing s;
+    if (!read_standing(&self->conn, self->o.capture, &s, err))
+        return false;
+    out->time_us = s.time_us;
+    self->zone_minutes = s.zone_minutes;
+    if (s.at > self->from.low)
+        self->to = position_cursor(POSITION_TIME, s.at);
+    out->found = true;
+    return begin_transaction(self, err);
+}
+
+static bool look_whole(struct ms_poll *self, struct polled_round *out, struct error *err)
+{
+    struct standing s;
+    if (!read_standing(&self->conn, self->o.capture, &s, err))
+        return false;
+    out->time_us = s.time_us;
+    for (uint32_t i = 0; i < self->count; i++) {
+        struct ms_poll_table *t = &self->tables[i];
+        if (t->lost || t->begun_reading)
+            continue;
+        seen_begin(&t->seen);
+        if (!self->o.load(self->o.load_context, t->table, &t->seen, err))
+            return error_prefix(err, "%s", t->table->to);
+        t->begun_reading = true;
+    }
+    self->to = position_cursor(POSITION_POLL, self->from.low + 1);
+    out->found = true;
+    return begin_transaction(self, err);
+}
+
+static bool look_by_kind(struct ms_poll *self, struct polled_round *out, struct error *err)
+{
+    switch (self->o.capture) {
+    case CAPTURE_CHANGE_TRACKING:
+        return look_tracked(self, out, err);
+    case CAPTURE_ROWVERSION:
+        return look_rowversion(self, out, err);
+    case CAPTURE_TIMESTAMP:
+        return look_timed(self, out, err);
+    case CAPTURE_SNAPSHOT:
+        return look_whole(self, out, err);
+    case CAPTURE_LOGICAL:
+    case CAPTURE_CDC:
+        break;
+    }
+    return false;
+}
+
 static bool untold(const struct ms_poll *self)
 {
     for (uint32_t i = 0; i < self->count; i++) {
@@ -364,10 +443,7 @@ static bool ms_poll_look(struct polled_reader *base, struct position from, struc
     self->from = self->to = from;
     self->at = 0;
     self->started = false;
-    if (!look_at_definitions(self, err))
-        return error_prefix(err, "polling the legacy side");
-    if (self->o.capture == CAPTURE_CHANGE_TRACKING ? !look_tracked(self, out, err)
-                                                   : !look_rowversion(self, out, err))
+    if (!look_at_definitions(self, err) || !look_by_kind(self, out, err))
         return error_prefix(err, "polling the legacy side");
     out->found = out->found || untold(self);
     out->to = self->to;
@@ -382,7 +458,9 @@ static bool start_table(struct ms_poll *self, struct ms_poll_table *t, struct er
     struct position from = self->from;
     if (self->o.capture == CAPTURE_CHANGE_TRACKING)
         from.low = base_of(self, t);
-    ms_poll_put_rows(t, self->o.capture, from, self->to, &sql);
+    t->nulls_now = t->nulls;
+    seen_begin(&t->seen);
+    ms_poll_put_rows(t, self->o.capture, from, self->to, self->zone_minutes, &sql);
     bool ok = ms_query_start(&self->conn, buffer_text(&sql), err);
     buffer_free(&sql);
     self->started = ok;
@@ -390,33 +468,64 @@ static bool start_table(struct ms_poll *self, struct ms_poll_table *t, struct er
     return ok;
 }
 
-static bool take_deleted(struct ms_poll *self, const struct ms_poll_table *t, struct arena *arena,
-                         struct change *out, struct error *err)
+static void make_delete(const struct ms_poll_table *t, const struct value *key, bool whole,
+                        struct arena *arena, struct change *out)
 {
-    struct value *key;
-    if (!ms_row_values(&t->keys, &self->conn, 1, &self->scratch, arena, &key, err))
-        return false;
     out->op = CHANGE_DELETE;
+    out->row = NULL;
     out->old_kind = OLD_KEY;
     out->old = arena_alloc(arena, t->table->column_count * sizeof(*out->old));
     memset(out->old, 0, t->table->column_count * sizeof(*out->old));
     for (uint16_t i = 0; i < t->table->key_count; i++)
-        out->old[t->table->key[i]] = key[i];
+        out->old[t->table->key[i]] = key[whole ? t->table->key[i] : i];
+}
+
+static bool take_tracked_row(struct ms_poll *self, const struct ms_poll_table *t, struct arena *arena,
+                             struct change *out, struct error *err)
+{
+    struct value *key;
+    if (ms_column_int(&self->conn, 0) != 0)
+        return ms_row_values(&t->plan, &self->conn, 1 + t->keys.width, &self->scratch, arena, &out->row, err);
+    if (!ms_row_values(&t->keys, &self->conn, 1, &self->scratch, arena, &key, err))
+        return false;
+    make_delete(t, key, false, arena, out);
     return true;
 }
 
-static bool take_row(struct ms_poll *self, const struct ms_poll_table *t, struct arena *arena,
-                     struct change *out, struct error *err)
+enum { PART_WINDOW, PART_NULLS };
+
+/* *news false: it is as it was. */
+static bool take_row(struct ms_poll *self, struct ms_poll_table *t, struct arena *arena, struct change *out,
+                     bool *news, struct error *err)
 {
-    bool tracked = self->o.capture == CAPTURE_CHANGE_TRACKING;
+    bool timed = self->o.capture == CAPTURE_TIMESTAMP;
     *out = (struct change){.table = t->table, .op = CHANGE_UPDATE};
+    *news = true;
     if (self->conn.damaged)
         return error_set(err, ERROR_DATA, "%s: characters that the client library can't convert",
                          t->table->from);
-    if (tracked && ms_column_int(&self->conn, 0) == 0)
-        return take_deleted(self, t, arena, out, err);
-    return ms_row_values(&t->plan, &self->conn, tracked ? 1 + t->keys.width : 0, &self->scratch, arena,
-                         &out->row, err);
+    if (self->o.capture == CAPTURE_CHANGE_TRACKING)
+        return take_tracked_row(self, t, arena, out, err);
+    if (!ms_row_values(&t->plan, &self->conn, timed ? 2 : 0, &self->scratch, arena, &out->row, err))
+        return false;
+    bool gone = timed && ms_column_int(&self->conn, 0) != 0;
+    unsigned part = timed && ms_column_int(&self->conn, 1) != 0 ? PART_NULLS : PART_WINDOW;
+    if (self->o.capture != CAPTURE_ROWVERSION)
+        *news = seen_is_news(&t->seen, t->table, out->row, gone, part);
+    if (gone)
+        make_delete(t, out->row, true, arena, out);
+    return true;
+}
+
+/* Its rows are all read. *ask: some that were there are not. */
+static void end_table(struct ms_poll *self, struct ms_poll_table *t, bool *ask)
+{
+    *ask = seen_end(&t->seen, PART_WINDOW) > 0 && self->o.capture == CAPTURE_SNAPSHOT;
+    if (t->nulls_now)
+        (void)seen_end(&t->seen, PART_NULLS);
+    t->nulls = t->nulls && !t->nulls_now;
+    t->begun_reading = true;
+    self->at++;
 }
 
 /* What this table alone is to blame for: it stops, the others go on. Its failed statement has taken the
@@ -440,18 +549,23 @@ static enum polled_answer next_row(struct ms_poll *self, struct ms_poll_table *t
                                    struct polled_item *out, struct error *err)
 {
     enum ms_next next = MS_FAILED;
+    bool news = false, ask;
     if (self->started || start_table(self, t, err))
         next = ms_query_next(&self->conn, err);
-    if (next == MS_ROW && take_row(self, t, arena, &out->change, err))
-        return POLLED_ROW;
+    while (next == MS_ROW && take_row(self, t, arena, &out->change, &news, err)) {
+        if (news)
+            return POLLED_ROW;
+        arena_reset(arena);
+        next = ms_query_next(&self->conn, err);
+    }
     if (next == MS_END)
         next = ms_query_next_set(&self->conn, err);
     self->started = false;
-    if (next == MS_END) {
-        self->at++;
-        return POLLED_END;
-    }
-    return blame(self, t, err) ? POLLED_END : POLLED_FAILED;
+    if (next != MS_END)
+        return blame(self, t, err) ? POLLED_END : POLLED_FAILED;
+    end_table(self, t, &ask);
+    out->table = t->table;
+    return ask ? POLLED_ASK : POLLED_END;
 }
 
 static bool tell_lost(struct ms_poll *self, struct polled_item *out)
@@ -495,6 +609,13 @@ static enum polled_answer ms_poll_next(struct polled_reader *base, struct arena 
     return tell_lost(self, out) ? POLLED_LOST : POLLED_END;
 }
 
+static void ms_poll_swept(struct polled_reader *base, const struct table *table)
+{
+    struct ms_poll *self = cast(base);
+    for (uint32_t i = 0; i < self->count; i++)
+        self->tables[i].nulls |= self->tables[i].table == table;
+}
+
 static void ms_poll_cancel(struct polled_reader *base)
 {
     ms_conn_cancel(&cast(base)->conn);
@@ -506,12 +627,16 @@ static void ms_poll_free(struct polled_reader *base)
     ms_conn_close(&self->conn);
     free_tables(self);
     free(self->defined);
+    free(self->times);
     buffer_free(&self->scratch);
     free(self);
 }
 
-static const struct polled_reader_ops ms_poll_ops = {
-    .look = ms_poll_look, .next = ms_poll_next, .cancel = ms_poll_cancel, .free = ms_poll_free};
+static const struct polled_reader_ops ms_poll_ops = {.look = ms_poll_look,
+                                                     .next = ms_poll_next,
+                                                     .swept = ms_poll_swept,
+                                                     .cancel = ms_poll_cancel,
+                                                     .free = ms_poll_free};
 
 /* The bound of a secondary says nothing of the primary's open transactions. */
 static bool refuse_secondary(struct ms_poll *self, struct error *err)
@@ -531,10 +656,14 @@ static bool refuse_secondary(struct ms_poll *self, struct error *err)
 
 bool ms_poll_open(const struct ms_poll_options *options, struct polled_reader **out, struct error *err)
 {
-    assert(options->capture == CAPTURE_CHANGE_TRACKING || options->capture == CAPTURE_ROWVERSION);
+    assert(position_of(options->capture) != POSITION_NONE);
     struct ms_poll *self = mem_alloc(sizeof(*self));
     self->base.ops = &ms_poll_ops;
     self->o = *options;
+    self->times = mem_alloc((options->tables->count + (size_t)1) * sizeof(*self->times));
+    for (uint32_t i = 0; options->times && i < options->tables->count; i++)
+        self->times[i] = options->times[i];
+    self->o.times = self->times;
     *out = NULL;
     if (!ms_conn_open(&self->conn, &self->o.conn, err) || !refuse_secondary(self, err) ||
         !look_at_definitions(self, err)) {

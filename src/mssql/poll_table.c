@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "mssql/sql.h"
@@ -92,13 +93,10 @@ static struct table *make_key_image(const struct table *t)
     return image;
 }
 
-static void find_column(struct ms_poll_table *self, const struct ms_catalog_table *source,
-                        enum capture_kind capture)
+static void find_rowversion(struct ms_poll_table *self, const struct ms_catalog_table *source)
 {
     struct buffer quoted = {0};
     const struct ms_catalog_column *c = ms_poll_rowversion(source);
-    if (capture != CAPTURE_ROWVERSION)
-        return;
     if (!c) {
         ms_poll_table_lose(self, "%.130s has no column of type rowversion any more", self->table->from);
         return;
@@ -107,9 +105,64 @@ static void find_column(struct ms_poll_table *self, const struct ms_catalog_tabl
     self->column = buffer_detach(&quoted);
 }
 
-void ms_poll_table_make(const struct ms_catalog *catalog, enum capture_kind capture, struct table *table,
-                        int64_t value_limit, struct ms_poll_table *out)
+bool ms_poll_is_time(const struct ms_catalog_column *column)
 {
+    enum ms_type_id id = column->type.type ? column->type.type->id : MS_TYPE_COUNT;
+    return id == MS_DATETIME || id == MS_DATETIME2 || id == MS_DATETIMEOFFSET || id == MS_SMALLDATETIME ||
+           id == MS_DATE;
+}
+
+/* A flag is true where it is not 0; a time, or whatever else, where there is one. */
+static void find_soft(struct ms_poll_table *self, const struct ms_catalog_table *source, const char *name)
+{
+    struct buffer quoted = {0}, text = {0};
+    const struct ms_catalog_column *c = ms_catalog_column(source, name);
+    if (!c) {
+        ms_poll_table_lose(self, "%.130s has no column %.100s (soft_delete)", self->table->from, name);
+        return;
+    }
+    enum ms_type_id id = c->type.type ? c->type.type->id : MS_TYPE_COUNT;
+    bool number = id == MS_BIT || id == MS_TINYINT || id == MS_SMALLINT || id == MS_INT || id == MS_BIGINT;
+    ms_sql_column(&quoted, "t", name);
+    buffer_printf(&text, number ? "%s <> 0" : "%s IS NOT NULL", buffer_text(&quoted));
+    buffer_free(&quoted);
+    self->soft = buffer_detach(&text);
+}
+
+static void find_time(struct ms_poll_table *self, const struct ms_catalog_table *source,
+                      const struct polled_time *time)
+{
+    struct buffer quoted = {0}, type = {0};
+    const struct ms_catalog_column *c = ms_catalog_column(source, time->updated_at);
+    if (!c || !ms_poll_is_time(c)) {
+        ms_poll_table_lose(self, "%.130s has no column %.100s with a time (updated_at)", self->table->from,
+                           time->updated_at);
+        return;
+    }
+    ms_sql_column(&quoted, "t", c->name);
+    ms_type_declare(&c->type, &type);
+    self->column = buffer_detach(&quoted);
+    self->column_type = buffer_detach(&type);
+    self->zoned = c->type.type->id == MS_DATETIMEOFFSET;
+    self->overlap_us = time->overlap_us;
+    self->nulls = true;
+    if (time->soft_delete)
+        find_soft(self, source, time->soft_delete);
+}
+
+static void find_column(struct ms_poll_table *self, const struct ms_catalog_table *source,
+                        const struct ms_poll_options *options)
+{
+    if (options->capture == CAPTURE_ROWVERSION)
+        find_rowversion(self, source);
+    else if (options->capture == CAPTURE_TIMESTAMP)
+        find_time(self, source, &options->times[self->table->id]);
+}
+
+void ms_poll_table_make(const struct ms_catalog *catalog, const struct ms_poll_options *options,
+                        struct table *table, struct ms_poll_table *out)
+{
+    int64_t value_limit = options->value_limit;
     struct error err;
     struct buffer from = {0};
     const char *unknown;
@@ -135,14 +188,14 @@ void ms_poll_table_make(const struct ms_catalog *catalog, enum capture_kind capt
              !ms_row_plan_make(source, out->key_image, NULL, value_limit, &out->keys, &err))
         ms_poll_table_lose(out, "%.500s - crossfade recopy --table %.130s once it fits", err.text,
                            table->from);
-    else if (capture == CAPTURE_CHANGE_TRACKING && !source->change_tracking)
+    else if (options->capture == CAPTURE_CHANGE_TRACKING && !source->change_tracking)
         ms_poll_table_lose(
             out,
             "change tracking is off for %.130s, its changes are missing - ALTER TABLE … ENABLE "
             "CHANGE_TRACKING, then crossfade recopy --table %.130s",
             table->from, table->from);
     else
-        find_column(out, source, capture);
+        find_column(out, source, options);
 }
 
 void ms_poll_table_free(struct ms_poll_table *self)
@@ -156,6 +209,9 @@ void ms_poll_table_free(struct ms_poll_table *self)
     free(self->key_image);
     free(self->from);
     free(self->column);
+    free(self->column_type);
+    free(self->soft);
+    seen_free(&self->seen);
     *self = (struct ms_poll_table){0};
 }
 
@@ -203,18 +259,56 @@ static void put_tracked(const struct ms_poll_table *t, struct position from, str
     buffer_printf(sql, " WHERE [c].[SYS_CHANGE_VERSION] <= %" PRIu64, to.low);
 }
 
+/* The earliest time that a row changed after `from` may bear, but for late clocks. */
+static void put_low(const struct ms_poll_table *t, struct position from, int64_t zone_minutes,
+                    struct buffer *sql)
+{
+    int64_t us = (int64_t)from.low - t->overlap_us;
+    char text[40];
+    struct tm tm;
+    if (!t->zoned && zone_minutes < 0)
+        us += zone_minutes * 60 * INT64_C(1000000);
+    if (us < 0)
+        us = 0;
+    time_t seconds = (time_t)(us / 1000000);
+    gmtime_r(&seconds, &tm);
+    size_t length = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
+    ms_sql_convert_text(sql, t->column_type, (struct slice){text, length}, 126);
+}
+
+static void put_timed(const struct ms_poll_table *t, struct position from, int64_t zone_minutes,
+                      struct buffer *sql)
+{
+    buffer_printf(sql, "SELECT CASE WHEN %s THEN 1 ELSE 0 END, CASE WHEN %s IS NULL THEN 1 ELSE 0 END, ",
+                  t->soft ? t->soft : "1 = 0", t->column);
+    ms_row_select(&t->plan, sql);
+    buffer_puts(sql, " FROM ");
+    put_from(t, sql);
+    buffer_printf(sql, " WHERE %s >= ", t->column);
+    put_low(t, from, zone_minutes, sql);
+    if (t->nulls_now)
+        buffer_printf(sql, " OR %s IS NULL", t->column);
+    if (t->soft && !t->begun_reading)
+        buffer_printf(sql, " OR %s", t->soft);
+}
+
 void ms_poll_put_rows(const struct ms_poll_table *t, enum capture_kind capture, struct position from,
-                      struct position to, struct buffer *sql)
+                      struct position to, int64_t zone_minutes, struct buffer *sql)
 {
     if (capture == CAPTURE_CHANGE_TRACKING) {
         put_tracked(t, from, to, sql);
+        return;
+    }
+    if (capture == CAPTURE_TIMESTAMP) {
+        put_timed(t, from, zone_minutes, sql);
         return;
     }
     buffer_puts(sql, "SELECT ");
     ms_row_select(&t->plan, sql);
     buffer_puts(sql, " FROM ");
     put_from(t, sql);
-    put_range(t, from, to, sql);
+    if (capture == CAPTURE_ROWVERSION)
+        put_range(t, from, to, sql);
 }
 
 void ms_poll_put_cut(const struct ms_poll_table *t, struct position from, struct position to, int64_t rows,
