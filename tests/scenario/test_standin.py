@@ -292,6 +292,15 @@ def test_freebcp_copies_out_and_in(db, tmp_path):
     assert db.query("SELECT * FROM dbo.a ORDER BY id") == db.query("SELECT * FROM dbo.b ORDER BY id")
 
 
+def test_freebcp_keeps_identities(db, tmp_path):
+    """-E: the identity goes on behind the values that were loaded"""
+    db.execute("CREATE TABLE dbo.a (id int IDENTITY(1,1) NOT NULL PRIMARY KEY, v varchar(10) NULL)")
+    (tmp_path / "f").write_text("7|x\n3|y\n")
+    assert freebcp(db, "dbo.a", "in", tmp_path / "f", "-c", "-t", "|", "-E") == 2
+    db.execute("INSERT INTO dbo.a (v) VALUES ('z')")
+    assert db.query("SELECT id, v FROM dbo.a ORDER BY id") == [(3, "y"), (7, "x"), (8, "z")]
+
+
 def test_freebcp_native_copies_numbers(db, tmp_path):
     for name in ("a", "b"):
         db.execute(f"CREATE TABLE dbo.{name} (id int NOT NULL, b bigint NULL, f float NULL, v varchar(10) NULL)")

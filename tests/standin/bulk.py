@@ -9,7 +9,7 @@ import itertools
 
 import psycopg2
 
-from . import tds, values
+from . import ddl, tds, values
 from .errors import SqlError, unknown_object
 from .render import pg_type, q
 from .results import Answer
@@ -54,8 +54,18 @@ def serve(session, data):
         engine.fail(e)
     else:
         engine.rowcount = count
+        _move_identity(engine, target)
         engine.answer.done(0xF0, count)
     engine.answer.finish()
+
+
+def _move_identity(engine, target):
+    """As after an INSERT with values of its own the identity goes on behind them."""
+    info = target.info
+    if info.identity in target.columns:
+        end = engine.connection.rows(f"SELECT max({q(info.identity)}) FROM {info.qualified}")[0][0]
+        if end is not None:
+            ddl.move_identity(engine, info, end)
 
 
 def _metadata(r):
