@@ -5,4 +5,7 @@ EXTRA_DIST += \
 	demo/keys.sql \
 	demo/load.pgbench \
 	demo/school.sql \
+	demo/sqlserver/district.py \
+	demo/sqlserver/keys.sql \
+	demo/sqlserver/school.sql \
 	demo/status.sql

@@ -15,7 +15,8 @@ SELECT line FROM (
            coalesce(round(nullif(rate_rows_s, 0))::text, ''),
            CASE WHEN state = 'backfill' AND eta_s IS NOT NULL THEN round(eta_s) || ' s' ELSE '' END) FROM t
     UNION ALL
-    SELECT 3, 0, format('  all: %s of %s tables streaming, %s rows copied, lag %s bytes, %s ms',
+    SELECT 3, 0, format('  all: %s of %s tables streaming, %s rows copied, lag %s%s ms%s',
            (SELECT count(*) FILTER (WHERE state = 'streaming') FROM t), (SELECT count(*) FROM t),
-           (SELECT sum(rows_copied) FROM t), j -> 'streams' -> 0 ->> 'lag_bytes', j -> 'streams' -> 0 ->> 'lag_ms') FROM s
+           (SELECT sum(rows_copied) FROM t), (j -> 'streams' -> 0 ->> 'lag_bytes') || ' bytes, ', j -> 'streams' -> 0 ->> 'lag_ms',
+           ', the capture job''s own ' || (j -> 'streams' -> 0 ->> 'capture_lag_ms') || ' ms') FROM s
 ) l ORDER BY part, n, line;
