@@ -230,7 +230,8 @@ static bool check_instance(const struct legacy_notes *notes, const struct table 
     const char *was = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(instances, t->from));
     char *now = from ? history_instance(from, at) : NULL;
     bool ok = true;
-    if (was && !still_there(from, was))
+    /* One that took over and reaches back to where we stand has all that is needed (hazard 12). */
+    if (was && !now && !still_there(from, was))
         ok = legacy_note_hole(notes, t, "change data capture was switched off for it", err);
     *changed |= now && put_text(instances, t->from, now);
     free(now);
@@ -312,7 +313,13 @@ static bool go_on(struct legacy_mssql *self, const struct legacy_notes *notes, c
     bool found = false, changed = false;
     bool ok = read_print(notes, &stored, &found, err) &&
               (found || error_set(err, ERROR_RETRY, "the fingerprint of the source was taken away")) &&
-              read_position(notes, &at, err) &&
+              (self->catalog.database.cdc ||
+               error_set(err, ERROR_FATAL,
+                         "change data capture of database %s is switched off, its history is gone - "
+                         "sys.sp_cdc_enable_db, `crossfade install`, sys.sp_cdc_enable_table, then crossfade "
+                         "recopy of each table",
+                         self->catalog.database.name)) &&
+              prepare_marker(self, notes, err) && read_position(notes, &at, err) &&
               check_instances(self, notes, tables, at, stored.json, &changed, err) &&
               (!changed || put_print(notes, stored.json, err));
     cJSON_Delete(stored.json);
@@ -370,6 +377,23 @@ static bool wait_for_begins(struct legacy_mssql *self, const struct legacy_notes
     return true;
 }
 
+/* Is its copy still to begin? One that is copied anew as asked has nothing of the old copy left. */
+static bool is_to_begin(const struct legacy_notes *notes, const struct table *t, bool *out, struct error *err)
+{
+    const char *params[] = {notes->config->pipeline, t->from};
+    char answer[8];
+    *out = t->state == TABLE_INIT;
+    if (t->state != TABLE_BACKFILL)
+        return true;
+    if (!pg_query_one(
+            notes->target,
+            "SELECT NOT EXISTS (SELECT FROM crossfade.chunk WHERE pipeline = $1 AND table_name = $2)", 2,
+            params, answer, sizeof(answer), NULL, err))
+        return false;
+    *out = *answer == 't';
+    return true;
+}
+
 /* Enabling a table for capture takes its schema lock, so whoever had written to it before has ended: what the
  * instance does not have, the copy sees. Where it begins is stored; clean-up moves that later. */
 bool mssql_begin_copies(struct legacy_mssql *self, const struct legacy_notes *notes,
@@ -379,20 +403,22 @@ bool mssql_begin_copies(struct legacy_mssql *self, const struct legacy_notes *no
     bool found = false, changed = false;
     if (!wait_for_begins(self, notes, tables, err) || !read_print(notes, &stored, &found, err))
         return false;
-    for (uint32_t i = 0; i < tables->count && found; i++) {
+    bool ok = true;
+    for (uint32_t i = 0; i < tables->count && found && ok; i++) {
         const struct table *t = tables->tables[i];
-        const struct ms_capture *c =
-            t->state == TABLE_INIT ? newest(ms_catalog_by_id(&self->catalog, (int32_t)t->source_oid)) : NULL;
+        const struct ms_capture *c = newest(ms_catalog_by_id(&self->catalog, (int32_t)t->source_oid));
+        bool begins = false;
         char start[POSITION_TEXT_SIZE];
         struct buffer name = {0};
-        if (!c)
+        ok = is_to_begin(notes, t, &begins, err);
+        if (!c || !begins)
             continue;
         buffer_printf(&name, "%d %s", c->object_id, c->created);
         changed |= put_text(member(stored.json, "instances"), t->from, buffer_text(&name));
         changed |= put_text(member(stored.json, "begins"), t->from, position_format(c->start, start));
         buffer_free(&name);
     }
-    bool ok = !changed || put_print(notes, stored.json, err);
+    ok = ok && (!changed || put_print(notes, stored.json, err));
     cJSON_Delete(stored.json);
     return ok;
 }

@@ -508,6 +508,10 @@ static bool open_all(struct cdc_source *self, struct error *err)
     bool history = self->instances.drift_count > 0 && !cdc_instances_any_alive(&self->instances);
     for (uint32_t i = 0; i < self->instances.drift_count; i++)
         history = history && self->instances.drifts[i].history;
+    uint32_t more = self->instances.drift_count - 1;
+    if (history && more > 0)
+        return error_set(err, ERROR_FATAL, "%s - and so of %u more table(s)", self->instances.drifts[0].text,
+                         more);
     if (history)
         return error_set(err, ERROR_FATAL, "%s", self->instances.drifts[0].text);
     return poll_once(self, err);
