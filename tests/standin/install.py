@@ -33,6 +33,7 @@ def prepare(conninfo):
                 return
             if TEMPLATE in there:
                 cur.execute(f'DROP DATABASE "{TEMPLATE}"')
+            cur.execute("ALTER ROLE CURRENT_USER SET TimeZone = 'UTC'")  # the server's own zone, for the jobs' sessions too
             cur.execute(f'CREATE DATABASE "{TEMPLATE}" TEMPLATE template0 ENCODING UTF8 LC_COLLATE "C" LC_CTYPE "C"')
             _load(conninfo)
             for name in reversed(SYSTEM_DATABASES):

@@ -7,28 +7,18 @@ CREATE FUNCTION standin.units(t text) RETURNS int8 LANGUAGE sql IMMUTABLE STRICT
     SELECT CASE WHEN octet_length(t) < 4 OR octet_length(t) = length(t) THEN length(t)
         ELSE length(t) + length(regexp_replace(t COLLATE "C", '[^\U00010000-\U0010EFFF]', '', 'g')) END::int8 $$;
 
-CREATE FUNCTION standin.utf16(t text) RETURNS bytea LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
-DECLARE
-    n int;
-    parts text[] := '{}';
-BEGIN
-    FOR i IN 1 .. length(t) LOOP
-        n := ascii(substr(t, i, 1));
-        IF n BETWEEN x'10F000'::int AND x'10F7FF'::int THEN
-            n := n - x'10F000'::int + x'D800'::int;
-        ELSIF n = x'10F800'::int THEN
-            n := 0;
-        END IF;
-        IF n >= 65536 THEN
-            parts := parts || (standin.hex16(x'D800'::int + ((n - 65536) >> 10)) || standin.hex16(x'DC00'::int + ((n - 65536) & 1023)));
-        ELSE
-            parts := parts || standin.hex16(n);
-        END IF;
-    END LOOP;
-    RETURN decode(array_to_string(parts, ''), 'hex');
-END $$;
 CREATE FUNCTION standin.hex16(n int) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
     SELECT lpad(to_hex(n & 255), 2, '0') || lpad(to_hex(n >> 8), 2, '0') $$;
+CREATE FUNCTION standin.utf16(t text) RETURNS bytea LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+BEGIN
+    IF octet_length(t) = length(t) THEN -- ASCII
+        RETURN decode(regexp_replace(encode(convert_to(t, 'UTF8'), 'hex'), '(..)', '\100', 'g'), 'hex');
+    END IF;
+    RETURN (SELECT decode(string_agg(CASE WHEN n BETWEEN 1110016 AND 1112063 THEN standin.hex16(n - 1110016 + 55296) WHEN n = 1112064 THEN '0000'
+            WHEN n >= 65536 THEN standin.hex16(55296 + ((n - 65536) >> 10)) || standin.hex16(56320 + ((n - 65536) & 1023))
+            ELSE standin.hex16(n) END, '' ORDER BY i), 'hex')
+        FROM (SELECT ascii(c) AS n, i FROM unnest(string_to_array(t, NULL)) WITH ORDINALITY AS x(c, i)) AS y);
+END $$;
 CREATE FUNCTION standin.from_utf16(b bytea) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 DECLARE
     out text[] := '{}';
