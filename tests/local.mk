@@ -37,6 +37,7 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/lib/redis_server.py \
 	tests/scenario/lib/replicator.py \
 	tests/scenario/lib/sqlserver.py \
+	tests/scenario/lib/sqlserver_pipeline.py \
 	tests/scenario/test_attack.py \
 	tests/scenario/test_bad_input.py \
 	tests/scenario/test_check.py \
@@ -45,6 +46,7 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/test_faults.py \
 	tests/scenario/test_findings.py \
 	tests/scenario/test_hazards_copy.py \
+	tests/scenario/test_hazards_sqlserver.py \
 	tests/scenario/test_hazards_stream.py \
 	tests/scenario/test_live_units.py \
 	tests/scenario/test_move.py \

@@ -15,6 +15,8 @@ from lib.pipeline import Pipeline, make_databases  # noqa: E402
 from lib.postgres import PgServer, Template, versions  # noqa: E402
 from lib.proxy import Proxy  # noqa: E402
 from lib.redis_server import RedisServer  # noqa: E402
+from lib.sqlserver import SqlServer  # noqa: E402
+from lib.sqlserver_pipeline import SqlServerPipeline  # noqa: E402
 
 _number = itertools.count(1)
 
@@ -116,6 +118,22 @@ def make_pipeline(base):
 @pytest.fixture
 def pipeline(make_pipeline, legacy_server, target_server, redis_server):
     return make_pipeline(legacy_server, target_server, redis_server)
+
+
+@pytest.fixture(scope="session")
+def sql_server(base, template):
+    """The SQL Server that is named, or one stand-in for all."""
+    server = SqlServer(base, f"ms{next(_number)}", template).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def moving(make_pipeline, sql_server, target_server):
+    """A pipeline from a new, empty database of the SQL Server; see lib/sqlserver_pipeline.py."""
+    m = SqlServerPipeline(make_pipeline(None, target_server), sql_server.create_database())
+    yield m
+    m.close()
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ class Pipeline:
         self.http_port = free_port()
         self.config = {
             "pipeline": name,
-            "legacy": {"kind": "postgresql", "conninfo": legacy.conninfo(SOURCE_ROLE)},
+            "legacy": {"kind": "postgresql", "conninfo": legacy.conninfo(SOURCE_ROLE)} if legacy else {},
             "target": {"conninfo": target.conninfo(TARGET_ROLE)},
             "http": {"listen": f"127.0.0.1:{self.http_port}"},
             "tables": "all",
@@ -59,6 +59,8 @@ class Pipeline:
         """Runs the SQL we ship for administrators; needs the tables to be there already."""
         for database, script, role in ((self.legacy, "roles-source.sql", SOURCE_ROLE),
                                        (self.target, "roles-target.sql", TARGET_ROLE)):
+            if database is None:
+                continue
             run_roles_script(database, script, role)
         if owner_on_target:
             self.target.execute(f"GRANT {OWNER} TO {TARGET_ROLE}")
@@ -166,6 +168,8 @@ class Pipeline:
             except AssertionError as e:
                 problems.append(str(e))
         for database in (self.legacy, self.target):
+            if database is None:
+                continue
             server = database.server
             if server.process is None or server.process.poll() is not None:
                 continue
@@ -195,8 +199,12 @@ def run_roles_script(database, script, role):
 
 
 def make_databases(legacy_server, target_server, name):
+    """The legacy is no database of a PostgreSQL where that server is None."""
     out = []
     for server in (legacy_server, target_server):
+        if server is None:
+            out.append(None)
+            continue
         server.execute(f'CREATE DATABASE "{name}"')
         if not server.one("SELECT count(*) FROM pg_roles WHERE rolname = %s", (OWNER,)):
             server.execute(f"CREATE ROLE {OWNER} NOLOGIN")
