@@ -29,6 +29,8 @@ MSSQL_SOURCES = \
 	src/mssql/keyset.c src/mssql/keyset.h \
 	src/mssql/marker.c src/mssql/marker.h \
 	src/mssql/ms_error.c src/mssql/ms_error.h \
+	src/mssql/poll.c src/mssql/poll.h src/mssql/poll_part.h \
+	src/mssql/poll_table.c \
 	src/mssql/row.c src/mssql/row.h \
 	src/mssql/session.c src/mssql/session.h \
 	src/mssql/shim.c src/mssql/shim.h \
@@ -36,5 +38,3 @@ MSSQL_SOURCES = \
 if HAVE_FREETDS
 libcrossfade_a_SOURCES += $(MSSQL_SOURCES)
 endif
-	src/mssql/poll.c src/mssql/poll.h src/mssql/poll_part.h \
-	src/mssql/poll_table.c \
