@@ -205,7 +205,8 @@ class Engine:
                 self.env(c.rollback())
         aborting = self.options["XACT_ABORT"] and not getattr(e, "raised", False) and e.severity > 10
         if self.in_try:
-            if c.trancount and (aborting or e.number not in STATEMENT_ERRORS):
+            said = getattr(e, "raised", False) or getattr(e, "thrown", False)     # by RAISERROR or THROW: only XACT_ABORT dooms
+            if c.trancount and (aborting or (e.number not in STATEMENT_ERRORS and not said)):
                 c.doomed = True
             raise e
         if aborting and c.trancount:
