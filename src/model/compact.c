@@ -110,10 +110,13 @@ static void flush_all(struct planner *p)
     if (p->options->dependency_order) {
         for (size_t i = p->open_count; i-- > 0;)
             put_phase(p, p->open[i], 0);
-        for (int phase = 1; phase < PHASES; phase++) {
-            for (size_t i = 0; i < p->open_count; i++)
+        /* Table by table: a child's update may point to a parent that is inserted here. */
+        for (size_t i = 0; i < p->open_count; i++) {
+            for (int phase = 1; phase < PHASES - 1; phase++)
                 put_phase(p, p->open[i], phase);
         }
+        for (size_t i = 0; i < p->open_count; i++)
+            put_phase(p, p->open[i], PHASES - 1);
     } else {
         for (size_t i = 0; i < p->open_count; i++) {
             for (int phase = 0; phase < PHASES; phase++)
