@@ -29,9 +29,21 @@ MSSQL_SOURCES = \
 	src/mssql/keyset.c src/mssql/keyset.h \
 	src/mssql/marker.c src/mssql/marker.h \
 	src/mssql/ms_error.c src/mssql/ms_error.h \
+	src/mssql/ms_sink.c src/mssql/ms_sink.h \
+	src/mssql/ms_sink_apply.c \
+	src/mssql/ms_sink_exchange.c \
+	src/mssql/ms_sink_form.c \
+	src/mssql/ms_sink_literal.c \
+	src/mssql/ms_sink_part.h \
+	src/mssql/ms_sink_replay.c \
+	src/mssql/ms_sink_sift.c \
+	src/mssql/ms_sink_stage.c \
+	src/mssql/ms_sink_stored.c \
+	src/mssql/ms_sink_table.c \
+	src/mssql/ms_sink_wait.c \
+	src/mssql/row.c src/mssql/row.h \
 	src/mssql/poll.c src/mssql/poll.h src/mssql/poll_part.h \
 	src/mssql/poll_table.c \
-	src/mssql/row.c src/mssql/row.h \
 	src/mssql/session.c src/mssql/session.h \
 	src/mssql/shim.c src/mssql/shim.h \
 	src/mssql/sql.c src/mssql/sql.h

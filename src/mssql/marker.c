@@ -39,6 +39,35 @@ static const char create_progress[] = "IF OBJECT_ID(N'crossfade.progress', N'U')
                                       "    PRIMARY KEY CLUSTERED ([pipeline], [stream], [lane])\n"
                                       ")";
 
+/* What waits in the reverse direction (DESIGN.md rules 8 and 9): it lives where it would have been written.
+ */
+static const char create_parked[] = "IF OBJECT_ID(N'crossfade.parked', N'U') IS NULL\n"
+                                    "CREATE TABLE [crossfade].[parked] (\n"
+                                    "    [seq] bigint IDENTITY(1,1) NOT NULL,\n"
+                                    "    [pipeline] nvarchar(31) COLLATE Latin1_General_BIN2 NOT NULL,\n"
+                                    "    [table_name] nvarchar(300) COLLATE Latin1_General_BIN2 NOT NULL,\n"
+                                    "    [position] nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,\n"
+                                    "    [change] varbinary(max) NOT NULL,\n"
+                                    "    PRIMARY KEY CLUSTERED ([pipeline], [table_name], [seq])\n"
+                                    ")";
+
+static const char create_quarantine[] =
+    "IF OBJECT_ID(N'crossfade.quarantine', N'U') IS NULL\n"
+    "CREATE TABLE [crossfade].[quarantine] (\n"
+    "    [id] bigint IDENTITY(1,1) NOT NULL,\n"
+    "    [pipeline] nvarchar(31) COLLATE Latin1_General_BIN2 NOT NULL,\n"
+    "    [table_name] nvarchar(300) COLLATE Latin1_General_BIN2 NOT NULL,\n"
+    "    [key] varbinary(max) NOT NULL,\n"
+    "    [key_text] nvarchar(max) NOT NULL,\n"
+    "    [position] nvarchar(64) COLLATE Latin1_General_BIN2 NOT NULL,\n"
+    "    [op] nchar(1) NOT NULL,\n"
+    "    [change] varbinary(max) NOT NULL,\n"
+    "    [code] nvarchar(8) NOT NULL,\n"
+    "    [message] nvarchar(max) NOT NULL,\n"
+    "    [at] datetime2(3) NOT NULL DEFAULT SYSUTCDATETIME(),\n"
+    "    PRIMARY KEY CLUSTERED ([pipeline], [table_name], [id])\n"
+    ")";
+
 static const char enable_database[] = "IF NOT EXISTS (SELECT 1 FROM sys.databases AS d WHERE d.database_id = "
                                       "DB_ID() AND d.is_cdc_enabled = 1)\n"
                                       "EXEC sys.sp_cdc_enable_db";
@@ -71,7 +100,8 @@ static bool each_batch(bool cdc, bool progress, const char *login, on_batch *tak
 {
     struct buffer sql = {0};
     bool ok = take(context, create_schema, err) && take(context, create_marker, err) &&
-              (!progress || take(context, create_progress, err)) &&
+              (!progress || (take(context, create_progress, err) && take(context, create_parked, err) &&
+                             take(context, create_quarantine, err))) &&
               (!cdc || take(context, enable_database, err));
     const char *const names[] = {"marker", "progress"};
     for (int i = 0; ok && cdc && i < 1 + progress; i++) {
