@@ -14,7 +14,6 @@ struct check_mssql {
     struct ms_catalog catalog;
     struct ms_estate_server server;
     struct ms_estate_objects objects;
-    int64_t retention_minutes; /* of change tables; 0: unknown */
 };
 
 /* The parts. `tables`: those of the pipeline, whether or not they pair. */

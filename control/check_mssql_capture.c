@@ -61,10 +61,16 @@ static void judge_capture_job(struct check_mssql *self, const struct ms_estate_j
 
 static void judge_retention(struct check_mssql *self, const struct ms_estate_jobs *j)
 {
-    int64_t days = j->retention_minutes / DAY_MINUTES;
+    int64_t days = j->retention_minutes / DAY_MINUTES, copy = check_copy_seconds(self->check) / 60;
     if (!j->cleanup)
         check_say(self->check, PAIR_WARN, "retention", "legacy", "EXEC sys.sp_cdc_add_job N'cleanup';",
                   "there is no clean-up job: change tables grow without end");
+    else if (2 * copy > j->retention_minutes)
+        check_say(self->check, PAIR_FAIL, "retention", "legacy",
+                  "EXEC sys.sp_cdc_change_job @job_type = N'cleanup', @retention = 43200;",
+                  "changes are kept for %" PRId64 " h, and the copy alone may take %" PRId64
+                  " h: those that come meanwhile would be gone - the statement keeps them for 30 days",
+                  j->retention_minutes / 60, copy / 60);
     else if (days < RETENTION_DAYS)
         check_say(self->check, PAIR_WARN, "retention", "legacy",
                   "EXEC sys.sp_cdc_change_job @job_type = N'cleanup', @retention = 10080;",
@@ -93,7 +99,6 @@ static void check_jobs(struct check_mssql *self)
     }
     judge_capture_job(self, &jobs);
     judge_retention(self, &jobs);
-    self->retention_minutes = jobs.retention_minutes;
 }
 
 static void check_progress(struct check_mssql *self)

@@ -200,10 +200,35 @@ static void check_database(struct check_mssql *self)
         check_say(self->check, PAIR_OK, "tde", d->name, NULL,
                   "the files are encrypted (TDE): nothing to do, what we read is plain - encrypt the "
                   "target's disk too");
-    if (!d->view_state)
-        check_say(self->check, PAIR_WARN, "right_view_state", d->name,
-                  "GRANT VIEW DATABASE STATE TO [the login's user];",
+}
+
+/* On schema cdc: a capture instance that can be read is known by its min LSN (capture_denied), the mapping of
+ * LSNs to times by this. */
+static void check_rights_there(struct check_mssql *self)
+{
+    const struct ms_database *d = &self->catalog.database;
+    struct buffer user = {0}, sql = {0};
+    ms_sql_ident(&user, self->server.login);
+    if (!self->server.view_definition) {
+        buffer_printf(&sql, "GRANT VIEW DEFINITION TO %s;", buffer_text(&user));
+        check_say(self->check, PAIR_WARN, "right_view_definition", d->name, buffer_text(&sql),
+                  "the login may not see all definitions: a security policy that hides rows from us would go "
+                  "unnoticed, and `crossfade schema` lacks defaults and checks");
+        buffer_clear(&sql);
+    }
+    if (!d->view_state) {
+        buffer_printf(&sql, "GRANT VIEW DATABASE STATE TO %s;", buffer_text(&user));
+        check_say(self->check, PAIR_WARN, "right_view_state", d->name, buffer_text(&sql),
                   "the login may not see how capture is doing (VIEW DATABASE STATE)");
+        buffer_clear(&sql);
+    }
+    if (d->cdc && !self->server.cdc_select) {
+        buffer_printf(&sql, "GRANT SELECT ON SCHEMA::[cdc] TO %s;", buffer_text(&user));
+        check_say(self->check, PAIR_FAIL, "right_missing", "cdc", buffer_text(&sql),
+                  "login %s may not SELECT from schema cdc, where the changes are", self->server.login);
+    }
+    buffer_free(&user);
+    buffer_free(&sql);
 }
 
 static void check_clock(struct check_mssql *self)
@@ -235,5 +260,6 @@ void check_mssql_server(struct check_mssql *self)
     check_log(self);
     check_isolation(self);
     check_database(self);
+    check_rights_there(self);
     check_clock(self);
 }

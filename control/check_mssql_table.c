@@ -255,6 +255,7 @@ static void check_extra(struct check_mssql *self)
 void check_mssql_tables(struct check_mssql *self)
 {
     bool large = false;
+    int identities = 0;
     check_not_tables(self);
     for (uint32_t i = 0; i < self->catalog.count; i++) {
         const struct ms_catalog_table *t = &self->catalog.tables[i];
@@ -265,8 +266,15 @@ void check_mssql_tables(struct check_mssql *self)
         check_filter(self, t, name);
         check_kind(self, t, name);
         large |= check_columns(self, t, name) && check_mssql_kind(self, t) == CAPTURE_CDC;
+        for (uint16_t c = 0; c < t->column_count; c++)
+            identities += t->columns[c].identity;
         free(name);
     }
+    if (identities)
+        check_say(self->check, PAIR_WARN, "sequences", "legacy", NULL,
+                  "%d identity column(s): the values come, how far they are counted does not - set the "
+                  "target's sequences before anybody else writes there",
+                  identities);
     if (large)
         check_text_limit(self);
     if (self->check->paired && self->check->target.open)

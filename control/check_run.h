@@ -52,6 +52,7 @@ void check_publication(struct check *self); /* paired */
 void check_rights(struct check *self); /* paired: table by table, sides that are open; row security; owners */
 void check_apply(struct check *self);  /* paired: triggers, foreign keys, checks, rows already there */
 void check_size(struct check *self);   /* paired */
+int64_t check_copy_seconds(const struct check *self); /* the slow end of its estimate */
 void check_redis(struct check *self);
 void check_data(struct check *self); /* paired */
 void check_data_constraints(struct check *self);

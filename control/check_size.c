@@ -21,6 +21,17 @@ static void duration(int64_t seconds, char *out, size_t size)
         snprintf(out, size, "%" PRId64 " h", seconds / 3600);
 }
 
+int64_t check_copy_seconds(const struct check *self)
+{
+    int64_t bytes = 0, workers = self->config->backfill_workers > 0 ? self->config->backfill_workers : 1;
+    int64_t rate = SLOW_RATE * workers, limit = self->config->backfill_rate_limit;
+    for (uint32_t i = 0; i < self->pairing.tables.count; i++)
+        bytes += self->pairing.tables.tables[i]->source_bytes > 0
+                     ? self->pairing.tables.tables[i]->source_bytes
+                     : 0;
+    return bytes / (limit > 0 && limit < rate ? limit : rate);
+}
+
 void check_size(struct check *self)
 {
     int64_t bytes = 0, rows = 0;

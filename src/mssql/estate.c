@@ -31,6 +31,7 @@ static bool take_server(void *context, struct ms_conn *conn, struct error *err)
     out->in_group = ms_column_int(conn, 6) == 1;
     out->published = ms_column_int(conn, 7) != 0 || ms_column_int(conn, 8) != 0;
     out->cdc_select = ms_column_int(conn, 9) == 1;
+    out->view_definition = ms_column_int(conn, 10) == 1;
     return true;
 }
 
@@ -45,7 +46,8 @@ bool ms_estate_server(struct ms_conn *conn, struct ms_estate_server *out, struct
                     " HAS_PERMS_BY_NAME(NULL, NULL, N'VIEW SERVER STATE'),"
                     " CONVERT(nvarchar(60), DATABASEPROPERTYEX(DB_NAME(), N'Updateability')),"
                     " CASE WHEN d.replica_id IS NULL THEN 0 ELSE 1 END, d.is_published, d.is_merge_published,"
-                    " HAS_PERMS_BY_NAME(N'cdc', N'SCHEMA', N'SELECT')"
+                    " HAS_PERMS_BY_NAME(N'cdc', N'SCHEMA', N'SELECT'),"
+                    " HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'VIEW DEFINITION')"
                     " FROM sys.databases AS d WHERE d.database_id = DB_ID()",
                     take_server, out, err);
 }

@@ -22,12 +22,13 @@ struct ms_estate_server {
     char edition[132];  /* as the server calls it */
     char objective[64]; /* of an Azure SQL Database: S3, GP_Gen5_2; "" elsewhere */
     char login[132];
-    char auth[64];   /* SQL, NTLM, KERBEROS; "" if unknown */
-    bool view_state; /* of the server */
-    bool writable;   /* the database, here: not on a readable secondary */
-    bool in_group;   /* availability group */
-    bool published;  /* transactional or merge replication */
-    bool cdc_select; /* on schema cdc; false too where there is none */
+    char auth[64];        /* SQL, NTLM, KERBEROS; "" if unknown */
+    bool view_state;      /* of the server */
+    bool writable;        /* the database, here: not on a readable secondary */
+    bool in_group;        /* availability group */
+    bool published;       /* transactional or merge replication */
+    bool cdc_select;      /* on schema cdc; false too where there is none */
+    bool view_definition; /* without it defaults, checks and security policies are not all seen */
 };
 MUST_CHECK bool ms_estate_server(struct ms_conn *conn, struct ms_estate_server *out, struct error *err);
 

@@ -140,7 +140,12 @@ def test_rights(leaving):
     assert code == 1
     assert one(findings, "right_missing", "fail", "dbo.Student")["sql"].startswith("GRANT SELECT ON [dbo].[Student]")
     one(findings, "masked", "fail", "dbo.Student")
-    one(findings, "right_view_state", "warn")
+    assert one(findings, "right_view_state", "warn")["sql"] == f"GRANT VIEW DATABASE STATE TO [{s.user}];"
+    assert not find(findings, "right_view_definition")
+    standin(leaving, "INSERT INTO standin.denied VALUES (%s, 'VIEW DEFINITION', NULL), (%s, 'SELECT', 'cdc')", (s.user,) * 2)
+    code, findings = leaving.check()
+    one(findings, "right_view_definition", "warn")
+    one(findings, "right_missing", "fail", "cdc")
 
 
 def test_kinds_of_tables_and_columns(leaving):
