@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "legacy/legacy_pgsql_poll.h"
 #include "pgsql/logical_source.h"
 #include "pgsql/snapshot.h"
 #include "state/lease.h"
@@ -139,6 +140,8 @@ static bool pair(struct legacy *base, const struct legacy_notes *notes, struct p
     struct pg_catalog legacy = {0}, target = {0};
     bool ok = pg_catalog_read(source, &legacy, err) && pg_catalog_read(notes->target, &target, err) &&
               pair_tables(notes->config, &legacy, source->version, &target, out, err);
+    if (ok)
+        pgsql_poll_findings(notes->config, &legacy, out);
     pg_catalog_free(&legacy);
     pg_catalog_free(&target);
     return ok;
@@ -248,6 +251,8 @@ static const struct legacy_control_ops control_ops = {.install = install, .drop 
 
 static bool open_it(const struct legacy_options *options, struct legacy **out, struct error *err)
 {
+    if (pgsql_is_polled(options->config))
+        return pgsql_poll_open(options, out, err);
     struct legacy_pgsql *self = mem_alloc(sizeof(*self));
     struct pg_conn_options o = {.conninfo = options->config->legacy_conninfo,
                                 .pipeline = options->config->pipeline,

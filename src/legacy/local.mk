@@ -5,6 +5,7 @@ libcrossfade_a_SOURCES += \
 	src/legacy/legacy_pgsql_copy.c \
 	src/legacy/legacy_pgsql_drop.c \
 	src/legacy/legacy_pgsql_fingerprint.c src/legacy/legacy_pgsql_fingerprint.h \
+	src/legacy/legacy_pgsql_poll.c src/legacy/legacy_pgsql_poll.h \
 	src/legacy/legacy_pgsql_publication.c \
 	src/legacy/legacy_pgsql_rows.c \
 	src/legacy/legacy_pgsql_slot.c \

@@ -9,11 +9,14 @@
 
 static const char *allowed_captures(enum legacy_kind kind)
 {
-    return kind == LEGACY_SQLSERVER ? "cdc, change_tracking, rowversion, timestamp, snapshot" : "logical";
+    return kind == LEGACY_SQLSERVER ? "cdc, change_tracking, rowversion, timestamp, snapshot"
+                                    : "logical, timestamp, snapshot";
 }
 
 static bool has_capture(enum legacy_kind kind, enum capture_kind capture)
 {
+    if (capture == CAPTURE_TIMESTAMP || capture == CAPTURE_SNAPSHOT)
+        return kind != LEGACY_CSV;
     return (kind == LEGACY_SQLSERVER) == (capture != CAPTURE_LOGICAL);
 }
 

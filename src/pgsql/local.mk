@@ -21,6 +21,7 @@ libcrossfade_a_SOURCES += \
 	src/pgsql/pipe.c src/pgsql/pipe.h \
 	src/pgsql/prepared.c src/pgsql/prepared.h \
 	src/pgsql/publication.c src/pgsql/publication.h \
+	src/pgsql/poll.c src/pgsql/poll.h \
 	src/pgsql/quarantine.c src/pgsql/quarantine.h \
 	src/pgsql/relation.c src/pgsql/relation.h \
 	src/pgsql/replay.c src/pgsql/replay.h \

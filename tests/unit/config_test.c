@@ -498,7 +498,7 @@ static void later_features_are_refused_not_ignored(void **state)
         "\"tables\": [{\"from\": \"a\", \"columns\": {}}]",
         "\"tables\": [{\"from\": \"a\", \"where\": \"x\"}]",
         "\"tables\": [{\"from\": \"a\", \"each\": \"x\"}]",
-        "\"tables\": [{\"from\": \"a\", \"capture\": \"snapshot\"}]",
+        "\"tables\": [{\"from\": \"a\", \"capture\": \"rowversion\"}]",
         "\"groups\": {\"g\": {\"tables\": [\"a\"], \"following\": \"writable\"}}",
         "\"groups\": {\"g\": {\"tables\": [\"a\"], \"direction\": \"both\"}}",
     };
@@ -513,7 +513,7 @@ static void later_features_are_refused_not_ignored(void **state)
         "\"legacy\": {\"conninfo\": \"dbname=a\",\n \"host\": \"h\", \"capture\": \"cdc\"}}",
         "c.json:3: legacy.host: belongs to kind sqlserver, not to this one - remove it\n"
         "c.json:3: legacy.capture: \"cdc\" is not available in this version, which can't run it yet - "
-        "allowed: logical\n");
+        "allowed: logical, timestamp, snapshot\n");
 }
 
 /* A whole config with that as the legacy's members. */
