@@ -232,7 +232,8 @@ def test_status_is_watched(pipeline):
     pipeline.prepare()
     r = pipeline.start(ready=True)
     w = subprocess.Popen([program("crossfade"), "status", "-c", pipeline.write_config(), "--watch", "--json"], stdout=subprocess.PIPE,
-                         stderr=subprocess.PIPE, text=True, env=environment(), cwd="/")
+                         stderr=subprocess.PIPE, text=True, env=environment(), cwd="/",
+                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # ignored below a shell's `&`
     try:
         for _ in range(3):
             assert '"role"' in w.stdout.readline()
