@@ -50,8 +50,15 @@ static bool pair(struct check_mssql *self, struct error *err)
     struct check *check = self->check;
     struct pairing found;
     mssql_bridge_catalog(&self->catalog, &check->target.catalog, &check->legacy.catalog);
+    struct mssql_zones zones = {0};
     if (!mssql_bridge_pair(check->config, &self->catalog, &check->target.catalog, &found, err))
         return false;
+    bool ok = mssql_zones_look(&zones, check->config, &check->target.conn, &found, err);
+    mssql_zones_free(&zones);
+    if (!ok) {
+        pairing_free(&found);
+        return false;
+    }
     mssql_capture_findings(check->config, &self->catalog, &found);
     check_adopt(check, &found);
     return true;

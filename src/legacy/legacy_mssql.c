@@ -30,6 +30,7 @@ static void close_it(struct legacy *base)
 {
     ms_conn_close(&cast(base)->conn);
     ms_catalog_free(&cast(base)->catalog);
+    mssql_zones_free(&cast(base)->zones);
     free(base);
 }
 
@@ -135,9 +136,14 @@ static bool pair(struct legacy *base, const struct legacy_notes *notes, struct p
     bool ok = ms_catalog_read(&self->conn, &self->catalog, err) &&
               pg_catalog_read(notes->target, &target, err) &&
               mssql_bridge_pair(notes->config, &self->catalog, &target, out, err);
+    pg_catalog_free(&target);
+    if (ok && (!mssql_zones_look(&self->zones, notes->config, notes->target, out, err) ||
+               !mssql_zones_bind(&self->zones, notes->target, out, err))) {
+        pairing_free(out);
+        return false;
+    }
     if (ok)
         mssql_capture_findings(notes->config, &self->catalog, out);
-    pg_catalog_free(&target);
     return ok;
 }
 

@@ -6,6 +6,7 @@
 #define LEGACY_LEGACY_MSSQL_H
 
 #include "legacy/legacy_driver.h"
+#include "legacy/mssql_policy.h"
 #include "mssql/catalog.h"
 #include "mssql/conn.h"
 
@@ -14,6 +15,7 @@ struct legacy_mssql {
     struct ms_conn conn;
     const struct config *config;
     struct ms_catalog catalog; /* as read by `pair` last */
+    struct mssql_zones zones;  /* of the tables that were paired: they outlive its copies and streams */
     int64_t retention_minutes; /* of change tables: 0 not asked yet, -1 unknown */
 };
 

@@ -22,5 +22,6 @@ libcrossfade_a_SOURCES += \
 	src/legacy/mssql_expression.c src/legacy/mssql_expression.h \
 	src/legacy/mssql_expression_part.h \
 	src/legacy/mssql_function.c \
-	src/legacy/mssql_literal.c
+	src/legacy/mssql_literal.c \
+	src/legacy/mssql_policy.c src/legacy/mssql_policy.h
 endif

@@ -15,11 +15,13 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "legacy/mssql_policy.h"
 
 enum { VERSION = 150000, PAGE_BYTES = 8192 };
 
 /* The carriers chosen so far: by table, then column of the SQL Server catalog; 0: the default. */
 struct bridge {
+    const struct config *config; /* NULL: no zone is stated */
     const struct ms_catalog *source;
     const struct pg_catalog *types;
     const uint32_t *const *chosen; /* NULL: none */
@@ -69,6 +71,13 @@ static void put_type(const struct bridge *b, uint32_t oid, int32_t modifier, con
                          .base_oid = t ? oid : 0};
 }
 
+/* Can its values be told as moments? */
+static bool has_zone(const struct bridge *b, uint32_t table, const struct ms_catalog_column *c)
+{
+    return !mssql_policy_needs_zone(c->type.type) ||
+           (b->config && mssql_policy_of(b->config, &b->source->tables[table], c->name)->time_zone);
+}
+
 static void column_type(const struct bridge *b, uint32_t table, uint16_t column, struct type *out)
 {
     const struct ms_catalog_column *c = &b->source->tables[table].columns[column];
@@ -78,7 +87,7 @@ static void column_type(const struct bridge *b, uint32_t table, uint16_t column,
     }
     uint32_t wanted = b->chosen ? b->chosen[table][column] : 0;
     const struct ms_carrier *carrier = wanted ? ms_type_offers(c->type.type, wanted) : NULL;
-    if (!carrier)
+    if (!carrier || (wanted == MS_OID_TIMESTAMPTZ && !has_zone(b, table, c)))
         carrier = ms_type_carrier(c->type.type);
     if (b->all_text)
         put_type(b, MS_OID_TEXT, -1, c->type_name, out);
@@ -304,13 +313,17 @@ bool mssql_bridge_pair(const struct config *config, const struct ms_catalog *sou
         choose(source, sink, &first.tables, chosen);
         choose(source, sink, &first.unfit, chosen);
         pairing_free(&first);
-        b = (struct bridge){
-            .source = source, .types = sink, .chosen = (const uint32_t *const *)chosen, .all_text = false};
+        b = (struct bridge){.config = config,
+                            .source = source,
+                            .types = sink,
+                            .chosen = (const uint32_t *const *)chosen,
+                            .all_text = false};
         ok = pair(config, &b, sink, out, err);
     }
     if (ok) {
         fix_wires(&out->tables);
         fix_wires(&out->unfit);
+        mssql_policy_put(config, source, out);
         say_columns(source, out);
     }
     for (uint32_t i = 0; i < source->count; i++)

@@ -104,6 +104,7 @@ static void read_root(struct reader *self)
     else
         config_join_conninfo(self, "legacy", &config->legacy_conninfo);
     config_check_captures(self);
+    config_inherit_values(self);
     config_join_conninfo(self, "target", &config->target_conninfo);
     config_read_redis_password(self);
     fill_names(config);
@@ -230,6 +231,16 @@ static void free_list(char **list, int count)
     free(list);
 }
 
+static void free_columns(struct config_table *self)
+{
+    for (int i = 0; i < self->column_count; i++) {
+        free(self->columns[i].name);
+        free(self->columns[i].values.time_zone);
+    }
+    free(self->columns);
+    free(self->values.time_zone);
+}
+
 static void free_tables(struct config *self)
 {
     for (int i = 0; i < self->table_count; i++) {
@@ -238,6 +249,7 @@ static void free_tables(struct config *self)
         free(self->tables[i].group);
         free(self->tables[i].updated_at);
         free(self->tables[i].soft_delete);
+        free_columns(&self->tables[i]);
         free_list(self->tables[i].key, self->tables[i].key_count);
     }
     for (int i = 0; i < self->group_count; i++) {
@@ -275,6 +287,7 @@ void config_free(struct config *self)
     free(self->legacy_slot);
     free(self->legacy_publication);
     free_sqlserver(&self->sqlserver);
+    free(self->values.time_zone);
     secret_free(self->target_conninfo);
     free(self->target_slot);
     free(self->target_publication);

@@ -29,6 +29,22 @@ enum names_rule { NAMES_AS_IS, NAMES_SNAKE_CASE };
 enum existing_rule { EXISTING_REFUSE, EXISTING_UPSERT, EXISTING_TRUNCATE };
 enum index_rule { INDEXES_DEFER, INDEXES_KEEP };
 enum group_direction { DIRECTION_FORWARD, DIRECTION_REVERSE, DIRECTION_BOTH };
+/* What becomes of characters that PostgreSQL has not. */
+enum bad_text { BAD_TEXT_REFUSE, BAD_TEXT_STRIP, BAD_TEXT_REPLACE };
+
+/* What is made of a SQL Server's values; what an entry leaves out is its table's, then the pipeline's. */
+struct config_values {
+    enum bad_text bad_text;
+    bool trim_blanks; /* char and nchar into text and varchar without trailing blanks */
+    bool trim_stated; /* by this entry itself */
+    char *time_zone;  /* of naive date-times that go into timestamptz; NULL: none is stated */
+};
+
+struct config_column {
+    char *name; /* the legacy's, as written */
+    struct config_values values;
+    int line;
+};
 
 struct config_table {
     char *from;  /* as written: "public.students" or "students" */
@@ -41,7 +57,10 @@ struct config_table {
     char *updated_at;            /* capture timestamp: the column of the last change, else NULL */
     char *soft_delete;           /* capture timestamp: the column that marks a row as deleted; NULL: none */
     int64_t overlap_ms;          /* capture timestamp: how far behind the newest each poll reads again */
-    int line;                    /* where in the file, for messages */
+    struct config_values values;
+    struct config_column *columns; /* those with values of their own */
+    int column_count;
+    int line; /* where in the file, for messages */
 };
 
 /* Those of `groups`, then those that only `tables[].group` names. */
@@ -84,6 +103,7 @@ struct config {
     char *legacy_publication;
     enum capture_kind legacy_capture;
     struct config_sqlserver sqlserver; /* of legacy_kind LEGACY_SQLSERVER */
+    struct config_values values;       /* the same; those of tables without their own */
     char *target_conninfo;
     char *target_slot; /* of the reverse stream: crossfade_<pipeline>_reverse unless given */
     char *target_publication;

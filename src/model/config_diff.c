@@ -33,6 +33,11 @@ static void put_list(struct buffer *out, char **list, int count)
     buffer_putc(out, ';');
 }
 
+static void put_values(struct buffer *out, const struct config_values *v)
+{
+    buffer_printf(out, "%d %d %s\n", (int)v->bad_text, v->trim_blanks, v->time_zone ? v->time_zone : "");
+}
+
 static void print_tables(const struct config *c, struct buffer *out)
 {
     buffer_puts(out, c->all_tables ? "all" : "");
@@ -42,6 +47,11 @@ static void print_tables(const struct config *c, struct buffer *out)
                       t->group ? t->group : "", (int)t->existing, (int)t->capture, (long long)t->overlap_ms,
                       t->updated_at ? t->updated_at : "", t->soft_delete ? t->soft_delete : "");
         put_list(out, t->key, t->key_count);
+        put_values(out, &t->values);
+        for (int k = 0; k < t->column_count; k++) {
+            buffer_printf(out, "%s\n", t->columns[k].name);
+            put_values(out, &t->columns[k].values);
+        }
     }
 }
 

@@ -29,6 +29,7 @@ enum option_type {
     OPTION_TABLES,     /* "all" or a list */
     OPTION_GROUPS,     /* an object, a member a group */
     OPTION_SCHEMAS,    /* an object of texts */
+    OPTION_COLUMNS,    /* an object, a member a column */
     OPTION_LATER       /* a key of the contract whose feature this version has not */
 };
 
@@ -36,6 +37,9 @@ enum { FOR_POSTGRESQL = 1, FOR_SQLSERVER = 2, FOR_CSV = 4 };
 
 /* A table's own `capture` is not given. */
 #define CAPTURE_UNSET ((enum capture_kind) - 1)
+
+/* An entry's own `bad_text` is not given. */
+#define BAD_TEXT_UNSET ((enum bad_text) - 1)
 
 /* No place in a struct: checked and used while reading, or not at all. */
 #define OPTION_NOWHERE ((size_t)-1)
@@ -53,7 +57,7 @@ struct option {
     bool nullable; /* null is allowed and means none */
     bool reloadable;
     int kinds;     /* FOR_…: of the legacy kinds that have this key, 0: any */
-    size_t offset; /* in struct config, config_table or config_group */
+    size_t offset; /* in struct config, config_table, config_column or config_group */
     const char *help;
 };
 
@@ -99,6 +103,7 @@ bool config_name_valid(const char *name);
 void config_read_tables(struct reader *self, const cJSON *item);
 void config_read_groups(struct reader *self, const cJSON *item);
 void config_read_schemas(struct reader *self, const cJSON *item);
+void config_read_columns(struct reader *self, const cJSON *item, struct config_table *table);
 /* Which table belongs to which group, once all is read. */
 void config_join_groups(struct reader *self);
 
@@ -113,6 +118,8 @@ void config_read_redis_password(struct reader *self);
  * legacy and their tables. */
 void config_check_sqlserver(struct reader *self);
 void config_check_captures(struct reader *self);
+/* What an entry says of values, else its table, else the pipeline: filled in everywhere. */
+void config_inherit_values(struct reader *self);
 
 /* The text of a file that may be a config: regular, up to 1 MB. */
 MUST_CHECK bool config_read_file(const char *path, struct buffer *out, struct error *err);

@@ -9,16 +9,17 @@
 
 #include "base/units.h"
 
-#define KB              INT64_C(1024)
-#define MB              (1024 * KB)
-#define GB              (1024 * MB)
-#define TB              (1024 * GB)
-#define SECOND          INT64_C(1000)
-#define HOUR            (3600 * SECOND)
-#define AT(field)       .offset = offsetof(struct config, field)
-#define TABLE_AT(field) .offset = offsetof(struct config_table, field)
-#define GROUP_AT(field) .offset = offsetof(struct config_group, field)
-#define NOWHERE         .offset = OPTION_NOWHERE
+#define KB               INT64_C(1024)
+#define MB               (1024 * KB)
+#define GB               (1024 * MB)
+#define TB               (1024 * GB)
+#define SECOND           INT64_C(1000)
+#define HOUR             (3600 * SECOND)
+#define AT(field)        .offset = offsetof(struct config, field)
+#define TABLE_AT(field)  .offset = offsetof(struct config_table, field)
+#define COLUMN_AT(field) .offset = offsetof(struct config_column, field)
+#define GROUP_AT(field)  .offset = offsetof(struct config_group, field)
+#define NOWHERE          .offset = OPTION_NOWHERE
 
 _Static_assert(sizeof(enum log_level) == sizeof(int), "enums are stored as int");
 _Static_assert(offsetof(struct config_table, key_count) ==
@@ -36,6 +37,7 @@ static const char *const auths[] = {"sql", "kerberos", "ntlm", NULL};
 static const char *const encrypts[] = {"require", "request", "off", "strict", NULL};
 static const char *const name_rules[] = {"as_is", "snake_case", NULL};
 static const char *const existing_rules[] = {"refuse", "upsert", "truncate", NULL};
+static const char *const bad_texts[] = {"refuse", "strip", "replace", NULL};
 static const char *const index_rules[] = {"defer", "keep", NULL};
 static const char *const directions[] = {"forward", "reverse", "both", NULL};
 static const char *const levels[] = {"debug", "info", "warning", "error", NULL};
@@ -78,6 +80,13 @@ const struct option config_options[] = {
      .help = "whether the certificate must be for the host's name"},
     {"legacy.trust_server_certificate", OPTION_BOOL, .initial = "false", .kinds = FOR_SQLSERVER,
      AT(sqlserver.trust_server_certificate), .help = "whether any certificate is good"},
+    {"legacy.time_zone", OPTION_TEXT, .shown = "none", .kinds = FOR_SQLSERVER, AT(values.time_zone),
+     .help =
+         "zone of date-times without one, where the target has timestamptz; one of its pg_timezone_names"},
+    {"legacy.bad_text", OPTION_ENUM, .initial = "refuse", .names = bad_texts, .kinds = FOR_SQLSERVER,
+     AT(values.bad_text), .help = "what becomes of NUL characters and halves of surrogate pairs"},
+    {"legacy.trim_blanks", OPTION_BOOL, .initial = "false", .kinds = FOR_SQLSERVER, AT(values.trim_blanks),
+     .help = "whether char and nchar lose their trailing blanks in text and varchar"},
     {"legacy.directory", OPTION_TEXT, .kinds = FOR_CSV, NOWHERE, .help = "where CSV files are delivered"},
 
     {"target", OPTION_SECTION, .required = true, NOWHERE, .help = "the database to reach, always PostgreSQL"},
@@ -120,6 +129,21 @@ const struct option config_options[] = {
      TABLE_AT(overlap_ms), .help = "capture timestamp: how far behind the newest time each poll reads again"},
     {"tables[].soft_delete", OPTION_TEXT, TABLE_AT(soft_delete),
      .help = "capture timestamp: the column that marks a row as deleted"},
+    {"tables[].time_zone", OPTION_TEXT, .shown = "legacy.time_zone", .kinds = FOR_SQLSERVER,
+     TABLE_AT(values.time_zone), .help = "zone of the table's date-times without one"},
+    {"tables[].bad_text", OPTION_ENUM, .shown = "legacy.bad_text", .names = bad_texts, .kinds = FOR_SQLSERVER,
+     TABLE_AT(values.bad_text), .help = "what becomes of NUL characters and halves of surrogate pairs there"},
+    {"tables[].trim_blanks", OPTION_BOOL, .shown = "legacy.trim_blanks", .kinds = FOR_SQLSERVER,
+     TABLE_AT(values.trim_blanks), .help = "whether its char and nchar lose their trailing blanks"},
+    {"tables[].values", OPTION_COLUMNS, .shown = "as the table", .kinds = FOR_SQLSERVER, NOWHERE,
+     .help = "the same for single columns, by the legacy's name"},
+    {"tables[].values.*.time_zone", OPTION_TEXT, .shown = "tables[].time_zone", COLUMN_AT(values.time_zone),
+     .help = "zone of the column's date-times"},
+    {"tables[].values.*.bad_text", OPTION_ENUM, .shown = "tables[].bad_text", .names = bad_texts,
+     COLUMN_AT(values.bad_text),
+     .help = "what becomes of NUL characters and halves of surrogate pairs in it"},
+    {"tables[].values.*.trim_blanks", OPTION_BOOL, .shown = "tables[].trim_blanks",
+     COLUMN_AT(values.trim_blanks), .help = "whether the column loses its trailing blanks"},
     {"tables[].where", OPTION_LATER, NOWHERE, .help = "which rows belong in the target"},
     {"tables[].columns", OPTION_LATER, NOWHERE, .help = "the target's columns as expressions"},
     {"tables[].each", OPTION_LATER, NOWHERE, .help = "one row becomes a set of rows"},
@@ -182,10 +206,11 @@ const struct option config_options[] = {
 
 static const char *type_name(enum option_type type)
 {
-    static const char *const names[] = {
-        "section", "name",    "slot name", "identifier", "string", "list of strings", "conninfo", "secret",
-        "url",     "address", "integer",   "integer",    "size",   "duration",        "ratio",    "boolean",
-        "enum",    "tables",  "groups",    "schemas",    "later"};
+    static const char *const names[] = {"section",         "name",     "slot name", "identifier", "string",
+                                        "list of strings", "conninfo", "secret",    "url",        "address",
+                                        "integer",         "integer",  "size",      "duration",   "ratio",
+                                        "boolean",         "enum",     "tables",    "groups",     "schemas",
+                                        "columns",         "later"};
     return names[type];
 }
 
@@ -247,6 +272,7 @@ static void describe_allowed(const struct option *o, struct buffer *out)
     case OPTION_TABLES:
     case OPTION_GROUPS:
     case OPTION_SCHEMAS:
+    case OPTION_COLUMNS:
         buffer_putc(out, '-');
         break;
     }

@@ -35,10 +35,11 @@ static bool is_name(const char *text)
 
 static bool table_from_item(struct reader *self, const cJSON *item, struct config_table *out)
 {
-    *out = (struct config_table){.line = json_line(&self->json, item)};
+    *out = (struct config_table){.line = json_line(&self->json, item), .values.bad_text = BAD_TEXT_UNSET};
     config_set_defaults("tables[].", out);
     if (cJSON_IsObject(item)) {
         config_read_object(self, item, "tables[].", out, 0);
+        out->values.trim_stated = json_member(item, "trim_blanks") != NULL;
         return true;
     }
     if (!cJSON_IsString(item)) {

@@ -461,6 +461,9 @@ void config_read_option(struct reader *self, const struct option *o, const cJSON
     case OPTION_SCHEMAS:
         config_read_schemas(self, item);
         break;
+    case OPTION_COLUMNS:
+        config_read_columns(self, item, base);
+        break;
     case OPTION_LATER:
         config_problem(self, item, "not available in this version - remove it");
         break;
@@ -526,6 +529,7 @@ void config_format_option(const struct option *o, const void *base, struct buffe
     case OPTION_TABLES:
     case OPTION_GROUPS:
     case OPTION_SCHEMAS:
+    case OPTION_COLUMNS:
     case OPTION_LATER:
         break;
     }

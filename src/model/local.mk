@@ -7,6 +7,7 @@ libcrossfade_a_SOURCES += \
 	src/model/compact_sort.c \
 	src/model/config.c src/model/config.h src/model/config_internal.h \
 	src/model/config_capture.c \
+	src/model/config_column.c \
 	src/model/config_diff.c \
 	src/model/config_endpoint.c \
 	src/model/config_options.c \

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "model/config.h"
 #include "model/position.h"
 
 enum table_state {
@@ -38,6 +39,15 @@ struct type {
     uint32_t element_oid; /* of an array: its element type, else 0 */
 };
 
+/* What the config wants made of a source's values: the same in copy, stream, re-read and reverse. Made when
+ * the tables are paired, then only read, by any thread. All zero: the defaults. */
+struct column_policy {
+    enum bad_text bad_text;
+    bool trim_blanks;
+    const char *time_zone; /* the config's; NULL: none stated, or not needed */
+    const void *zone;      /* its offsets, of the driver's own; outlives the tables' use */
+};
+
 struct column {
     char *source; /* plain name, not quoted */
     char *sink;
@@ -53,6 +63,7 @@ struct column {
      * the SQL has to cast it to sink_type. Set by the sink's driver. */
     uint32_t wire_oid;
     bool wire_cast;
+    struct column_policy policy;
 };
 
 struct table {
@@ -89,8 +100,8 @@ struct table {
     /* Its capture tells what a row is now, not what was done to it: always applied so that it converges, and
      * no row is missing or already there by mistake. */
     bool net_changes;
-    int rank;                /* foreign-key depth: parents before children */
-    int lane;                /* which lane carries it */
+    int rank; /* foreign-key depth: parents before children */
+    int lane; /* which lane carries it */
     enum table_state state;
     int64_t source_rows; /* estimate, -1 unknown */
     int64_t source_bytes;

@@ -12,11 +12,38 @@
 
 /* --- the plan --- */
 
+static bool is_key(const struct table *table, uint16_t column)
+{
+    for (uint16_t i = 0; i < table->key_count; i++) {
+        if (table->key[i] == column)
+            return true;
+    }
+    return false;
+}
+
+static struct ms_value_policy policy_of(const struct column *c)
+{
+    static const enum ms_bad_text bad_text[] = {[BAD_TEXT_REFUSE] = MS_BAD_TEXT_REFUSE,
+                                                [BAD_TEXT_STRIP] = MS_BAD_TEXT_STRIP,
+                                                [BAD_TEXT_REPLACE] = MS_BAD_TEXT_REPLACE};
+    return (struct ms_value_policy){.bad_text = bad_text[c->policy.bad_text],
+                                    .trim_blanks = c->policy.trim_blanks,
+                                    .zone = c->policy.zone};
+}
+
+/* The codec of changes: a row with text that is refused can be quarantined by its key, so it goes on. */
+static void make_change_codec(const struct table *table, uint16_t i, struct ms_row_column *out)
+{
+    out->change = out->codec;
+    if (out->codec.policy.bad_text == MS_BAD_TEXT_REFUSE && table->key_count && !is_key(table, i))
+        out->change.policy.bad_text = MS_BAD_TEXT_PASS;
+}
+
 static bool make_column(const struct ms_catalog_table *source, const struct column *c,
                         const struct ms_value_policy *policy, int64_t value_limit, struct ms_row_column *out,
                         struct error *err)
 {
-    static const struct ms_value_policy defaults;
+    const struct ms_value_policy own = policy_of(c);
     const struct ms_catalog_column *from = ms_catalog_column(source, c->source);
     if (!from)
         return error_set(err, ERROR_TABLE, "column %s is not there any more", c->source);
@@ -25,6 +52,9 @@ static bool make_column(const struct ms_catalog_table *source, const struct colu
     if (!carrier)
         return error_set(err, ERROR_TABLE, "column %s: %s can't be carried as %s", c->source, from->type_name,
                          c->source_type.display ? c->source_type.display : "the type it was paired with");
+    if (c->policy.time_zone && !c->policy.zone)
+        return error_set(err, ERROR_TABLE, "column %s: time zone %s is not known to the target", c->source,
+                         c->policy.time_zone);
     out->type = from->type;
     out->type.collation = mem_strdup(from->type.collation);
     out->name = mem_strdup(c->source);
@@ -32,7 +62,7 @@ static bool make_column(const struct ms_catalog_table *source, const struct colu
     out->lob = id == MS_TEXT || id == MS_NTEXT || id == MS_IMAGE;
     out->large = ms_type_is_large(&from->type);
     out->length_at = out->large && value_limit > 0 ? 0 : -1;
-    ms_codec_make(&out->type, carrier, policy ? policy : &defaults, &out->codec);
+    ms_codec_make(&out->type, carrier, policy ? policy : &own, &out->codec);
     return true;
 }
 
@@ -47,6 +77,7 @@ bool ms_row_plan_make(const struct ms_catalog_table *source, const struct table 
         out->count = (uint16_t)(i + 1);
         if (!make_column(source, &table->columns[i], policies ? &policies[i] : NULL, value_limit, c, err))
             return error_prefix(err, "%s", table->from);
+        make_change_codec(table, i, c);
         c->at = out->width++;
         if (c->length_at >= 0)
             c->length_at = out->width++;
@@ -128,7 +159,9 @@ static bool within_limit(const struct ms_row_plan *self, struct ms_conn *conn, i
     int64_t length = ms_column_int(conn, first + c->length_at);
     if (length <= self->value_limit)
         return true;
-    return error_set(err, ERROR_DATA, "a value of %" PRId64 " bytes is over value_limit (%" PRId64 ")",
+    return error_set(err, ERROR_DATA,
+                     "a value of %" PRId64 " bytes is over value_limit (%" PRId64
+                     ") - raise it, leave the column out, or shorten the value",
                      length, self->value_limit);
 }
 
@@ -162,7 +195,7 @@ bool ms_row_values(const struct ms_row_plan *self, struct ms_conn *conn, int fir
         if (!d.data)
             continue;
         if ((c->length_at >= 0 && !within_limit(self, conn, first, c, err)) ||
-            !ms_value_decode(&c->codec, &d, scratch, err))
+            !ms_value_decode(&c->change, &d, scratch, err))
             return bad_value(self, conn, first, c, err);
         row[i].length = (uint32_t)(scratch->length - start);
     }

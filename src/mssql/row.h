@@ -16,7 +16,8 @@
 #include "mssql/value.h"
 
 struct ms_row_column {
-    struct ms_codec codec;
+    struct ms_codec codec;  /* of rows that are copied */
+    struct ms_codec change; /* of changes: text that is refused goes on, for the sink to refuse that row */
     struct ms_column_type type;
     char *name;
     bool large;    /* may come "not provided" from change tables */
@@ -35,8 +36,8 @@ struct ms_row_plan {
 };
 
 /* `table` has carriers as source types (columns[i].source_type.oid). policies: one a table column, or NULL
- * for the defaults; copied. value_limit 0: none. ERROR_TABLE: a column is gone, or its carrier is not offered
- * by its type. `out` is to be freed in any case. */
+ * for those of the table's columns; copied. value_limit 0: none. ERROR_TABLE: a column is gone, or its
+ * carrier is not offered by its type. `out` is to be freed in any case. */
 MUST_CHECK bool ms_row_plan_make(const struct ms_catalog_table *source, const struct table *table,
                                  const struct ms_value_policy *policies, int64_t value_limit,
                                  struct ms_row_plan *out, struct error *err);
@@ -50,7 +51,7 @@ void ms_row_select_of(const struct ms_row_plan *self, const char *alias, struct 
  * the error names table, column and key, ERROR_DATA. */
 MUST_CHECK bool ms_row_copy(const struct ms_row_plan *self, struct ms_conn *conn, int first,
                             struct buffer *out, struct error *err);
-/* The same as values in the arena, all provided. `scratch` is cleared first. */
+/* The same as values of a change in the arena, all provided. `scratch` is cleared first. */
 MUST_CHECK bool ms_row_values(const struct ms_row_plan *self, struct ms_conn *conn, int first,
                               struct buffer *scratch, struct arena *arena, struct value **out,
                               struct error *err);

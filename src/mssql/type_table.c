@@ -80,9 +80,8 @@ static const char json_text[] = "as text; what is no JSON is refused by PostgreS
 static const char jsonb_text[] =
     "blanks, the order of keys and double keys are lost; what is no JSON is refused by PostgreSQL";
 static const char xml_text[] = "as text; what is no XML is refused by PostgreSQL";
-static const char by_zone[] = "read as local time of the column's time zone (UTC if none is set): times in "
-                              "the hour that a clock change "
-                              "skips come back moved";
+static const char by_zone[] = "read as local time of the column's time_zone, which must be set: times in the "
+                              "hour that a clock change skips come back moved";
 static const char seventh[] = "the seventh fractional digit is cut off";
 static const char thirds[] = "exactly; back, a value is rounded to the nearest 1/300 s";
 static const char minutes[] = "exactly; back, a value is rounded to the nearest minute";

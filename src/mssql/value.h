@@ -86,9 +86,12 @@ struct ms_bound {
 
 /* What to do with characters that PostgreSQL has not: NUL, and half a surrogate pair. */
 enum ms_bad_text {
-    MS_BAD_TEXT_REFUSE, /* the row is refused as data: the default */
-    MS_BAD_TEXT_STRIP,  /* left out */
-    MS_BAD_TEXT_REPLACE /* U+FFFD in its place */
+    MS_BAD_TEXT_REFUSE,  /* the row is refused as data: the default */
+    MS_BAD_TEXT_STRIP,   /* left out */
+    MS_BAD_TEXT_REPLACE, /* U+FFFD in its place */
+    /* As it is (half a pair in three bytes): no text of PostgreSQL's. A change goes on so that the sink
+     * refuses that row alone, as data. Not for the config. */
+    MS_BAD_TEXT_PASS
 };
 
 /* What the config says of a column. Zero-initialised: the defaults. */

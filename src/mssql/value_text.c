@@ -46,8 +46,8 @@ static bool refuse(struct error *err, bool nul, size_t at)
 {
     return error_set(
         err, ERROR_DATA,
-        "%s at character or byte %zu, which PostgreSQL can't hold - strip or replace it by the column's "
-        "policy, or correct the row",
+        "%s at character or byte %zu, which PostgreSQL can't hold - correct the row, or set the column's "
+        "bad_text, which is refuse, to strip or replace",
         nul ? "a NUL character" : "half a surrogate pair or a byte that is no character", at + 1);
 }
 
@@ -55,6 +55,10 @@ static bool put_utf8(const struct ms_codec *self, const char *text, size_t lengt
                      struct error *err)
 {
     size_t before = out->length;
+    if (self->policy.bad_text == MS_BAD_TEXT_PASS) {
+        buffer_put(out, text, length);
+        return true;
+    }
     for (size_t i = 0;;) {
         size_t n = clean_length(text + i, length - i);
         buffer_put(out, text + i, n);
@@ -158,8 +162,8 @@ static bool put_utf16(const struct ms_codec *self, const struct ms_datum *datum,
         } else if (self->policy.bad_text == MS_BAD_TEXT_REFUSE) {
             out->length = before;
             return refuse(err, c == 0, i);
-        } else if (self->policy.bad_text == MS_BAD_TEXT_REPLACE) {
-            at = put_code_point(at, 0xFFFD);
+        } else if (self->policy.bad_text != MS_BAD_TEXT_STRIP) {
+            at = put_code_point(at, self->policy.bad_text == MS_BAD_TEXT_PASS ? c : 0xFFFD);
         }
     }
     out->length = before + (size_t)(at - start);

@@ -250,12 +250,88 @@ static void without_freetds_the_build_says_so(void **state)
             "says \"FreeTDS yes\") - allowed: postgresql\n");
 }
 
+static void values_are_inherited(void **state)
+{
+    (void)state;
+    struct buffer legacy = {0};
+    buffer_printf(&legacy,
+                  "%s, \"time_zone\": \"Europe/Berlin\", \"bad_text\": \"strip\", \"trim_blanks\": true",
+                  good);
+    struct config *c = must_parse(buffer_text(&legacy),
+                                  "\"tables\": [\"dbo.A\", {\"from\": \"dbo.B\", \"trim_blanks\": false, "
+                                  "\"values\": {\"n\": {\"bad_text\": "
+                                  "\"replace\"}, \"t\": {\"time_zone\": \"UTC\", \"trim_blanks\": true}}}]");
+    assert_int_equal(c->values.bad_text, BAD_TEXT_STRIP);
+    assert_int_equal(c->tables[0].values.bad_text, BAD_TEXT_STRIP);
+    assert_true(c->tables[0].values.trim_blanks);
+    assert_string_equal(c->tables[0].values.time_zone, "Europe/Berlin");
+    const struct config_table *b = &c->tables[1];
+    assert_int_equal(b->values.bad_text, BAD_TEXT_STRIP);
+    assert_false(b->values.trim_blanks);
+    assert_int_equal(b->column_count, 2);
+    assert_string_equal(b->columns[0].name, "n");
+    assert_int_equal(b->columns[0].values.bad_text, BAD_TEXT_REPLACE);
+    assert_false(b->columns[0].values.trim_blanks);
+    assert_string_equal(b->columns[0].values.time_zone, "Europe/Berlin");
+    assert_int_equal(b->columns[1].values.bad_text, BAD_TEXT_STRIP);
+    assert_true(b->columns[1].values.trim_blanks);
+    assert_string_equal(b->columns[1].values.time_zone, "UTC");
+    config_free(c);
+    buffer_free(&legacy);
+    c = must_parse(good, "\"tables\": [\"dbo.A\"]");
+    assert_int_equal(c->tables[0].values.bad_text, BAD_TEXT_REFUSE);
+    assert_false(c->tables[0].values.trim_blanks);
+    assert_null(c->tables[0].values.time_zone);
+    config_free(c);
+}
+
+static void values_are_checked(void **state)
+{
+    (void)state;
+    refused_beside("\"bad_text\": \"drop\"", "c.json:2: legacy.bad_text: unknown value \"drop\" - allowed: "
+                                             "refuse, strip, replace\n");
+    refused_beside("\"time_zone\": \"\"", "c.json:2: legacy.time_zone: is empty - write a name\n");
+    refused_beside(
+        "\"trim_blanks\": \"yes\"",
+        "c.json:2: legacy.trim_blanks: a string where true or false is needed - whether char and nchar "
+        "lose their trailing blanks in text and varchar\n");
+    refused(
+        good, "\"tables\": [{\"from\": \"dbo.B\", \"values\": {}}]",
+        "c.json:3: tables[0].values: an empty object where columns are needed - allowed: {\"legacy column\": "
+        "{\"bad_text\": \"strip\"}}\n");
+    refused(
+        good, "\"tables\": [{\"from\": \"dbo.B\", \"values\": {\"n\": {\"bad_txt\": \"strip\"}}}]",
+        "c.json:3: tables[0].values.n.bad_txt: unknown key - did you mean \"bad_text\" - allowed: time_zone, "
+        "bad_text, trim_blanks\n");
+}
+
+static void postgresql_values_are_left_alone(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"pipeline\": \"p\", \"redis\": null, \"target\": {\"conninfo\": \"dbname=b\"},\n"
+        "\"legacy\": {\"conninfo\": \"dbname=a\", \"bad_text\": \"strip\"},\n"
+        "\"tables\": [{\"from\": \"a\", \"values\": {\"n\": {\"bad_text\": \"strip\"}}}]}";
+    struct config *config;
+    struct buffer problems = {0};
+    struct error err;
+    assert_false(config_parse("c.json", text, strlen(text), &config, &problems, &err));
+    assert_string_equal(
+        buffer_text(&problems),
+        "c.json:2: legacy.bad_text: belongs to kind sqlserver, not to this one - remove it\n"
+        "c.json:3: tables[0].values: belongs to kind sqlserver, not to this one - remove it\n");
+    buffer_free(&problems);
+}
+
 int main(void)
 {
     setenv("CF_TEST_MS", "s3cret", 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_shortest_gets_what_is_safe),
         cmocka_unit_test(every_key_arrives),
+        cmocka_unit_test(values_are_inherited),
+        cmocka_unit_test(values_are_checked),
+        cmocka_unit_test(postgresql_values_are_left_alone),
         cmocka_unit_test(what_is_missing_is_named),
         cmocka_unit_test(addresses_are_checked),
         cmocka_unit_test(logins_have_what_they_need_and_no_more),

@@ -291,9 +291,10 @@ static void unknown_keys_name_the_nearest(void **state)
         "\"backfill\": {\n\"worker\": 2}",
         "c.json:6: backfill.worker: unknown key - did you mean \"workers\" - allowed: workers, chunk_rows, "
         "rate_limit, existing, indexes\n");
-    check_extra("\"tables\": [{\"from\": \"a\", \"too\": \"b\"}]",
-                "c.json:5: tables[0].too: unknown key - did you mean \"to\" - allowed: from, to, group, key, "
-                "existing, capture, updated_at, overlap, soft_delete\n");
+    check_extra(
+        "\"tables\": [{\"from\": \"a\", \"too\": \"b\"}]",
+        "c.json:5: tables[0].too: unknown key - did you mean \"to\" - allowed: from, to, group, key, "
+        "existing, capture, updated_at, overlap, soft_delete, time_zone, bad_text, trim_blanks, values\n");
     check_extra_holds("\"Memory_Limit\": 1", "did you mean \"memory_limit\"");
     check_extra("\"log\": {\"a.b\": 1}", "c.json:5: log.\"a.b\": unknown key - allowed: level, format\n");
 }
