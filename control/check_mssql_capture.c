@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * How changes come: the jobs of change data capture and how far they are, each table's capture instances, and
- * the index that polling by time wants. That capture is off altogether, and what change tracking and
- * rowversion need, is src/legacy's to say, for it stops the replicator too.
+ * How changes come: the jobs of change data capture and how far they are, and each table's capture instances.
+ * That capture is off altogether, and what the other kinds of capture need, is src/legacy's to say, for it
+ * stops the replicator too.
  */
 #include "control/check_mssql.h"
 
@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "mssql/sql.h"
-#include "pgsql/pair_names.h"
 
 /* A job writes an entry every 5 minutes when nothing happens. */
 enum { IDLE_SECONDS = 660, POLLING_SECONDS = 1, DAY_MINUTES = 1440, RETENTION_DAYS = 3 };
@@ -246,53 +245,6 @@ static void check_cdc_table(struct check_mssql *self, const struct ms_catalog_ta
                   t->captures[0].name, t->captures[1].name);
 }
 
-/* --- other captures --- */
-
-static bool leads_an_index(const struct ms_catalog_table *t, uint16_t column)
-{
-    for (uint16_t i = 0; i < t->index_count; i++) {
-        const struct ms_index *x = &t->indexes[i];
-        bool tree = x->kind == MS_INDEX_CLUSTERED || x->kind == MS_INDEX_NONCLUSTERED;
-        if (tree && !x->disabled && !x->filter && x->column_count > 0 && x->columns[0].column == column)
-            return true;
-    }
-    return false;
-}
-
-static void check_index(struct check_mssql *self, const struct ms_catalog_table *t, uint16_t column,
-                        const char *name)
-{
-    struct buffer sql = {0};
-    if (!leads_an_index(t, column)) {
-        buffer_puts(&sql, "CREATE INDEX [crossfade_poll] ON ");
-        ms_sql_qualified(&sql, t->schema, t->name);
-        buffer_puts(&sql, " (");
-        ms_sql_ident(&sql, t->columns[column].name);
-        buffer_puts(&sql, ");");
-        check_say(self->check, PAIR_WARN, "index_missing", name, buffer_text(&sql),
-                  "no index begins with %s: every poll reads the whole table", t->columns[column].name);
-    }
-    buffer_free(&sql);
-}
-
-static const struct config_table *entry_of(const struct check_mssql *self, const struct ms_catalog_table *t)
-{
-    const struct config *c = self->check->config;
-    for (int i = 0; i < c->table_count; i++) {
-        if (pair_name_means(c->tables[i].from, t->schema, t->name))
-            return &c->tables[i];
-    }
-    return NULL;
-}
-
-static void check_timestamp(struct check_mssql *self, const struct ms_catalog_table *t, const char *name)
-{
-    const struct config_table *entry = entry_of(self, t);
-    int at = entry && entry->updated_at ? ms_catalog_column_at(t, entry->updated_at) : -1;
-    if (at >= 0)
-        check_index(self, t, (uint16_t)at, name);
-}
-
 void check_mssql_capture(struct check_mssql *self)
 {
     bool cdc = self->catalog.database.cdc;
@@ -306,11 +258,8 @@ void check_mssql_capture(struct check_mssql *self)
         if (!check_mssql_wants(self, t))
             continue;
         char *name = check_mssql_name(t, NULL);
-        enum capture_kind kind = check_mssql_kind(self, t);
-        if (kind == CAPTURE_CDC)
+        if (check_mssql_kind(self, t) == CAPTURE_CDC)
             check_cdc_table(self, t, name);
-        else if (kind == CAPTURE_TIMESTAMP)
-            check_timestamp(self, t, name);
         free(name);
     }
 }

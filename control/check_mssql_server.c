@@ -224,7 +224,7 @@ static void check_rights_there(struct check_mssql *self)
     }
     if (d->cdc && !self->server.cdc_select) {
         buffer_printf(&sql, "GRANT SELECT ON SCHEMA::[cdc] TO %s;", buffer_text(&user));
-        check_say(self->check, PAIR_FAIL, "right_missing", "cdc", buffer_text(&sql),
+        check_say(self->check, PAIR_FAIL, "right_missing", "schema cdc", buffer_text(&sql),
                   "login %s may not SELECT from schema cdc, where the changes are", self->server.login);
     }
     buffer_free(&user);

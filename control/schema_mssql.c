@@ -90,6 +90,23 @@ char *schema_mssql_name(struct schema_mssql *self, const char *scope, const char
     return buffer_detach(&out);
 }
 
+char *schema_mssql_constraint(const struct schema_mssql_table *t, const char *scope, const char *wanted,
+                              const char *suffix)
+{
+    static const char *const made_up[] = {"PK__", "UQ__", "FK__", "CK__"};
+    struct buffer name = {0};
+    buffer_puts(&name, wanted);
+    for (size_t i = 0; i < sizeof(made_up) / sizeof(made_up[0]); i++) {
+        if (strncmp(wanted, made_up[i], strlen(made_up[i])) == 0) {
+            buffer_clear(&name);
+            buffer_printf(&name, "%s_%s", t->from->name, suffix);
+        }
+    }
+    char *out = schema_mssql_name(t->self, scope, buffer_text(&name));
+    buffer_free(&name);
+    return out;
+}
+
 /* --- tables --- */
 
 bool schema_mssql_computed(const struct schema_mssql_table *t, const struct ms_catalog_column *c,

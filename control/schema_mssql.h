@@ -44,6 +44,10 @@ bool schema_mssql_computed(const struct schema_mssql_table *t, const struct ms_c
 /* `wanted` by the config's rule, cut to what PostgreSQL takes, with a number if it is taken; malloc'ed. Index
  * names of one schema differ there, and only those of one table here. */
 char *schema_mssql_name(struct schema_mssql *self, const char *scope, const char *wanted);
+/* The same of a constraint's or index's name; one that the SQL Server made up (PK__Album__2660A24EE6FE0719)
+ * becomes table_<suffix>. */
+char *schema_mssql_constraint(const struct schema_mssql_table *t, const char *scope, const char *wanted,
+                              const char *suffix);
 /* Lines of comment, whatever line ends the text has. */
 void schema_mssql_comment(const struct schema_mssql *self, const char *fmt, ...) PRINTF_LIKE(2, 3);
 

@@ -108,7 +108,7 @@ static void put_index(const struct schema_mssql_table *t, const struct ms_index 
                       const char *filter)
 {
     struct buffer sql = {0};
-    char *name = schema_mssql_name(t->self, t->schema, x->name);
+    char *name = schema_mssql_constraint(t, t->schema, x->name, "key");
     buffer_puts(&sql, x->unique ? "CREATE UNIQUE INDEX " : "CREATE INDEX ");
     sql_ident(&sql, name);
     buffer_puts(&sql, " ON ");
@@ -231,7 +231,7 @@ static void one_foreign_key(const struct schema_mssql_table *t, const struct ms_
     struct schema_mssql_table to;
     struct buffer sql = {0}, scope = {0};
     buffer_printf(&scope, "%s.%s", t->schema, t->name);
-    char *name = schema_mssql_name(t->self, buffer_text(&scope), f->name);
+    char *name = schema_mssql_constraint(t, buffer_text(&scope), f->name, "fkey");
     const char *no = NULL;
     bool there = has_constraint(t, name), entered = schema_mssql_enter(t->self, f->parent, &to);
     if (f->disabled)

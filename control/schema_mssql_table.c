@@ -213,7 +213,7 @@ static void put_primary_key(struct writing *w, const struct ms_index *x)
         free(name);
     }
     next_part(w);
-    char *name = schema_mssql_name(w->t->self, w->t->schema, x->name);
+    char *name = schema_mssql_constraint(w->t, w->t->schema, x->name, "pkey");
     buffer_puts(&w->sql, "CONSTRAINT ");
     sql_ident(&w->sql, name);
     buffer_printf(&w->sql, " PRIMARY KEY (%s)", buffer_text(&list));
@@ -231,7 +231,7 @@ static void put_check(struct writing *w, const struct ms_check *k)
     if (!k->disabled && mssql_expression_condition(&rules, k->text, &sql, &why)) {
         struct buffer scope = {0};
         buffer_printf(&scope, "%s.%s", w->t->schema, w->t->name);
-        char *name = schema_mssql_name(w->t->self, buffer_text(&scope), k->name);
+        char *name = schema_mssql_constraint(w->t, buffer_text(&scope), k->name, "check");
         next_part(w);
         buffer_puts(&w->sql, "CONSTRAINT ");
         sql_ident(&w->sql, name);

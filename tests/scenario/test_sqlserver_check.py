@@ -145,7 +145,7 @@ def test_rights(leaving):
     standin(leaving, "INSERT INTO standin.denied VALUES (%s, 'VIEW DEFINITION', NULL), (%s, 'SELECT', 'cdc')", (s.user,) * 2)
     code, findings = leaving.check()
     one(findings, "right_view_definition", "warn")
-    one(findings, "right_missing", "fail", "cdc")
+    one(findings, "right_missing", "fail", "schema cdc")
 
 
 def test_kinds_of_tables_and_columns(leaving):

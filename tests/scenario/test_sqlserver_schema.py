@@ -53,8 +53,11 @@ def test_every_type(leaving):
     leaving.pipeline.roles()
     code, out, err = leaving.pipeline.crossfade("install")
     assert code == 0, out + err
-    code, findings = leaving.check()
+    leaving.run("INSERT INTO dbo.Every (cBit, cTiny, cDate, cTime, cSmallDate, cDatetime, cDatetime2, cOffset, cText, cNtext, cXml, cVariant, cNvarcharMax, cDec, cMoney) VALUES "
+                "(1, 255, '0001-01-01', '23:59:59.123456', '2000-01-01 10:00', '1753-01-01', '2000-01-01', '2000-01-01 00:00:00 +01:00', 't', N'n', N'<a/>', 5, N'x', 0.5, 1)")
+    code, findings = leaving.check("--data")
     assert not fails(findings), fails(findings)
+    assert not find(findings, "query_failed"), find(findings, "query_failed")
 
 
 NORTHWIND = """CREATE TABLE dbo.Customers (CustomerID nchar(5) NOT NULL CONSTRAINT PK_Customers PRIMARY KEY, CompanyName nvarchar(40) NOT NULL)
@@ -97,6 +100,15 @@ def test_keys_defaults_checks(leaving):
     assert any("(gid) WHERE (open1 = true)" in d or "(gid) WHERE open1" in d for d in defs), defs
     assert sum(" ON public.order_details USING btree (amount)" in d for d in defs) == 1, defs
     assert leaving.schema("--section", "post").count("CREATE") == 0
+
+
+def test_names_that_the_server_made_up(leaving):
+    """PK__T__3214EC07F7A9B1C2 becomes t_pkey"""
+    leaving.run("CREATE TABLE dbo.T (Id int NOT NULL PRIMARY KEY, P int NULL REFERENCES dbo.T (Id), Q int NULL REFERENCES dbo.T (Id), CHECK ([P]>(0)))")
+    leaving.load(leaving.schema())
+    names = [r[0] for r in leaving.target.query("SELECT conname FROM pg_constraint WHERE conrelid = 't'::regclass ORDER BY 1")]
+    assert names == ["t_check", "t_fkey", "t_fkey_2", "t_pkey"], names
+    assert "ALTER" not in leaving.schema("--section", "post")
 
 
 def test_sections(leaving):
