@@ -13,7 +13,7 @@
 #include "legacy/mssql_expression_part.h"
 #include "pgsql/sql.h"
 
-enum { DEPTH_MAX = 200 };
+enum { DEPTH_MAX = 200, TEXT_MAX = 16 * 1024, SQL_MAX = 64 * 1024 };
 
 char *mssql_expression_text(struct mssql_expression *self, const char *fmt, ...)
 {
@@ -22,6 +22,10 @@ char *mssql_expression_text(struct mssql_expression *self, const char *fmt, ...)
     va_start(ap, fmt);
     buffer_vprintf(&text, fmt, ap);
     va_end(ap);
+    if (text.length > SQL_MAX) { /* BETWEEN says its first operand twice */
+        mssql_expression_refuse(self, "it becomes too long");
+        buffer_clear(&text);
+    }
     char *out = arena_strdup(self->arena, buffer_text(&text));
     buffer_free(&text);
     return out;
@@ -117,6 +121,9 @@ void mssql_expression_advance(struct mssql_expression *self)
         take_quoted(self, '\'', TOKEN_TEXT);
     } else if (*p == '0' && (p[1] == 'x' || p[1] == 'X')) {
         take_run(self, TOKEN_BYTES, 2, 2 + strspn(p + 2, "0123456789abcdefABCDEF"));
+    } else if (*p == '$' && isdigit((unsigned char)p[1])) { /* money */
+        self->at++;
+        take_run(self, TOKEN_NUMBER, 0, number_length(self->at));
     } else if (isdigit((unsigned char)*p) || (*p == '.' && isdigit((unsigned char)p[1]))) {
         take_run(self, TOKEN_NUMBER, 0, number_length(p));
     } else if (starts_name(*p)) {
@@ -247,30 +254,31 @@ static struct node *named(struct mssql_expression *self)
     return bare || self->failed ? bare : column(self, t.text);
 }
 
+static struct node *parenthesised(struct mssql_expression *self)
+{
+    struct node *n = mssql_expression_any(self);
+    return n && mssql_expression_expect(self, ")") ? n : NULL;
+}
+
 static struct node *primary(struct mssql_expression *self)
 {
+    enum token_type type = self->token.type;
+    struct node *n = NULL;
     if (self->depth >= DEPTH_MAX)
         return mssql_expression_refuse(self, "it is nested too deeply");
-    if (mssql_expression_sign(self, "(")) {
-        self->depth++;
-        struct node *n = mssql_expression_any(self);
-        self->depth--;
-        return n && mssql_expression_expect(self, ")") ? n : NULL;
-    }
-    switch (self->token.type) {
-    case TOKEN_NAME:
-        return named(self);
-    case TOKEN_NUMBER:
-    case TOKEN_TEXT:
-    case TOKEN_BYTES:
-        return literal(self);
-    case TOKEN_END:
-        return mssql_expression_refuse(self, "it ends early");
-    case TOKEN_SIGN:
-    case TOKEN_BAD:
-        break;
-    }
-    return mssql_expression_refuse(self, "%s is not translated", self->token.text);
+    self->depth++;
+    if (mssql_expression_sign(self, "("))
+        n = parenthesised(self);
+    else if (type == TOKEN_NAME)
+        n = named(self);
+    else if (type == TOKEN_NUMBER || type == TOKEN_TEXT || type == TOKEN_BYTES)
+        n = literal(self);
+    else if (type == TOKEN_END)
+        mssql_expression_refuse(self, "it ends early");
+    else
+        mssql_expression_refuse(self, "%s is not translated", self->token.text);
+    self->depth--;
+    return n;
 }
 
 static struct node *number_of(struct mssql_expression *self, struct node *n)
@@ -570,6 +578,8 @@ struct node *mssql_expression_any(struct mssql_expression *self)
 
 static struct node *whole(struct mssql_expression *self, const char *text)
 {
+    if (strlen(text) > TEXT_MAX)
+        return mssql_expression_refuse(self, "it is too long");
     self->at = text;
     mssql_expression_advance(self);
     struct node *n = mssql_expression_any(self);
@@ -590,6 +600,7 @@ bool mssql_expression_condition(const struct mssql_expression_rules *rules, cons
             &self, "it depends on the present time: rows that were good once would be refused later");
     else if (n && n->stable)
         n = mssql_expression_refuse(&self, "it depends on settings of the session");
+    n = self.failed ? NULL : n;
     if (n)
         buffer_puts(out, n->sql);
     arena_free(self.arena);
@@ -607,6 +618,7 @@ bool mssql_expression_value(const struct mssql_expression_rules *rules, const st
         n = mssql_literal_as(&self, n, mssql_literal_kind(&of->type), &of->type);
     if (n && immutable && (n->stable || n->now))
         n = mssql_expression_refuse(&self, "it depends on more than the row");
+    n = self.failed ? NULL : n;
     if (n)
         buffer_printf(out, n->atom || !immutable ? "%s" : "(%s)", n->sql);
     arena_free(self.arena);

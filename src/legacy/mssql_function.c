@@ -478,10 +478,8 @@ static struct node *with_args(struct mssql_expression *self, const char *name, s
 struct node *mssql_function_call(struct mssql_expression *self, const char *name)
 {
     struct args args;
-    mssql_expression_advance(self); /* ( */
-    if (++self->depth > 100)
-        return mssql_expression_refuse(self, "it is nested too deeply");
     struct node *n = NULL;
+    mssql_expression_advance(self); /* ( */
     if (strcasecmp(name, "convert") == 0)
         n = convert_call(self);
     else if (strcasecmp(name, "cast") == 0)
@@ -494,6 +492,5 @@ struct node *mssql_function_call(struct mssql_expression *self, const char *name
         n = mssql_expression_refuse(self, "function %s is not translated", name); /* DATEADD(day, …) */
     else if (take_args(self, &args))
         n = with_args(self, name, &args);
-    self->depth--;
     return n;
 }

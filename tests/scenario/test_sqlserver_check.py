@@ -4,6 +4,7 @@ sides; each matter seen once as it should not be, and what is printed mends it w
 import pytest
 
 from lib.leaving import Leaving, fails, find, one
+from lib.process import wait_for
 from lib.sqlserver import SqlServer
 
 SIMPLE = ("CREATE TABLE dbo.Student (Id int NOT NULL CONSTRAINT PK_Student PRIMARY KEY, Name nvarchar(40) NULL)",)
@@ -113,6 +114,47 @@ def test_jobs(leaving):
     leaving.run(found["sql"])
     code, findings = leaving.check()
     one(findings, "retention", "ok")
+
+
+def test_capture_stands_still(leaving):
+    """The mapping of LSNs to times is old, the log scan fails, __$command_id is missing after an upgrade"""
+    ready(leaving)
+    wait_for(lambda: leaving.source.one("SELECT COUNT(*) FROM cdc.lsn_time_mapping") > 0, 30, "capture has begun")
+    leaving.run("EXEC sys.sp_cdc_stop_job N'capture'")
+    standin(leaving, "UPDATE cdc.lsn_time_mapping SET tran_end_time = (clock_timestamp() AT TIME ZONE 'UTC' - interval '1 hour')::timestamp::sys.datetime")
+    standin(leaving, "INSERT INTO standin.cdc_error (session_id, entry_time, error_number, message) "
+            "VALUES (1, clock_timestamp() AT TIME ZONE 'UTC' - interval '5 minutes', 9002, 'the log is full')")
+    standin(leaving, 'ALTER TABLE cdc."dbo_Student_CT" DROP COLUMN "__$command_id"')
+    code, findings = leaving.check()
+    assert code == 1
+    assert "sp_cdc_start_job" in one(findings, "capture_delay", "fail")["sql"]
+    assert "9002" in one(findings, "capture_errors", "warn")["text"]
+    leaving.run(one(findings, "command_id_missing", "fail", "dbo.Student")["sql"])
+    code, findings = leaving.check()
+    assert not find(findings, "command_id_missing")
+
+
+def test_availability(leaving):
+    """A database of an availability group, one that is published, one whose files are encrypted; a readable secondary"""
+    ready(leaving)
+    name = leaving.source.name
+
+    def put(what, value):
+        standin(leaving, "SELECT standin.set_database_property(%s, %s, %s::jsonb)", (name, what, value))
+    put("replica_id", '"6f9619ff-8b86-d011-b42d-00c04fc964ff"')
+    put("is_published", "1")
+    put("is_encrypted", "1")
+    code, findings = leaving.check()
+    assert code == 0, fails(findings)
+    for what in ("availability_group", "transactional_replication", "tde"):
+        one(findings, what, "ok", name)
+    put("is_read_only", "1")
+    code, findings = leaving.check()
+    assert code == 1
+    one(findings, "availability_group", "fail", name)
+    put("replica_id", "null")
+    code, findings = leaving.check()
+    one(findings, "read_only", "fail", name)
 
 
 def test_captured_columns(leaving):

@@ -175,6 +175,37 @@ static void test_refusals(void **state)
     refused(deep, "too deeply");
 }
 
+/* What an unfriendly catalog could hold must end soon. */
+static void test_sizes(void **state)
+{
+    (void)state;
+    struct buffer text = {0};
+    for (int i = 0; i < 60; i++)
+        buffer_puts(&text, "iif(");
+    buffer_puts(&text, "[Age]");
+    for (int i = 0; i < 60; i++)
+        buffer_puts(&text, " between 0 and 1,1,0)");
+    buffer_puts(&text, "=1");
+    refused(buffer_text(&text), "too long");
+    buffer_clear(&text);
+    for (int i = 0; i < 150; i++)
+        buffer_puts(&text, "case when ");
+    refused(buffer_text(&text), "");
+    buffer_clear(&text);
+    for (int i = 0; i < 5000; i++)
+        buffer_puts(&text, "case when ");
+    refused(buffer_text(&text), "too long");
+    buffer_clear(&text);
+    buffer_puts(&text, "[Age]=0");
+    for (int i = 0; i < 1000; i++)
+        buffer_puts(&text, " or [Age]=1");
+    struct buffer out = {0}, why = {0};
+    assert_true(mssql_expression_condition(&rules, buffer_text(&text), &out, &why));
+    buffer_free(&out);
+    buffer_free(&why);
+    buffer_free(&text);
+}
+
 static void test_defaults(void **state)
 {
     (void)state;
@@ -198,6 +229,7 @@ static void test_defaults(void **state)
     value("Id", "(newid())", "gen_random_uuid()");
     value("Raw", "(0x01)", "'\\x01000000'::bytea");
     value("Price", "((1.50))", "1.50");
+    value("Price", "(($0.5))", "0.5");
     value("Price", "(CONVERT([decimal](10,2),(0)))", "CAST(0 AS numeric(10,2))");
     value("Age", "(NULL)", "NULL");
     no_value("Name", "(suser_sname())", false);
@@ -211,6 +243,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conditions), cmocka_unit_test(test_texts_are_equal_as_there),
-        cmocka_unit_test(test_times), cmocka_unit_test(test_refusals), cmocka_unit_test(test_defaults)};
+        cmocka_unit_test(test_times),      cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_sizes),      cmocka_unit_test(test_defaults)};
     return cmocka_run_group_tests(tests, setup, NULL);
 }
