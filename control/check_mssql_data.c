@@ -56,20 +56,20 @@ static void units(const struct ms_catalog_column *c, struct buffer *out)
     buffer_puts(out, old ? ") COLLATE Latin1_General_BIN2" : " COLLATE Latin1_General_BIN2");
 }
 
-static void nul_suspicion(struct scan *scan, const struct ms_catalog_column *c)
+static void nul_suspicion(struct scan *scan, const struct ms_catalog_column *c, bool refused)
 {
-    struct buffer *b = suspect(scan, c, PAIR_FAIL, "hold a NUL character");
+    struct buffer *b = suspect(scan, c, refused ? PAIR_FAIL : PAIR_WARN, "hold a NUL character");
     buffer_puts(b, "CHARINDEX(NCHAR(0), ");
     units(c, b);
     buffer_puts(b, ") > 0");
 }
 
 /* A first half without its second behind it, or a second without its first before it. */
-static void surrogate_suspicion(struct scan *scan, const struct ms_catalog_column *c)
+static void surrogate_suspicion(struct scan *scan, const struct ms_catalog_column *c, bool refused)
 {
     static const char high[] = "NCHAR(55296) + N'-' + NCHAR(56319)",
                       low[] = "NCHAR(56320) + N'-' + NCHAR(57343)";
-    struct buffer *b = suspect(scan, c, PAIR_FAIL, "hold half a surrogate pair");
+    struct buffer *b = suspect(scan, c, refused ? PAIR_FAIL : PAIR_WARN, "hold half a surrogate pair");
     units(c, b);
     buffer_printf(b, " LIKE N'%%[' + %s + N'][^' + %s + N']%%' OR ", high, low);
     units(c, b);
@@ -94,12 +94,12 @@ static void length_suspicion(struct scan *scan, const struct ms_catalog_column *
     buffer_printf(b, "%s > %d", old ? "))" : ")", length);
 }
 
-static void character_suspicions(struct scan *scan, const struct ms_catalog_column *c)
+static void character_suspicions(struct scan *scan, const struct ms_catalog_column *c, bool refused)
 {
     enum ms_type_id id = c->type.type->id;
-    nul_suspicion(scan, c);
+    nul_suspicion(scan, c, refused);
     if (id == MS_NCHAR || id == MS_NVARCHAR || id == MS_NTEXT)
-        surrogate_suspicion(scan, c);
+        surrogate_suspicion(scan, c, refused);
 }
 
 /* --- numbers and times --- */
@@ -218,7 +218,7 @@ static void suspect_column(struct scan *scan, const struct column *carried)
         buffer_puts(b, " IS NULL");
     }
     if (c->type.type->characters)
-        character_suspicions(scan, c);
+        character_suspicions(scan, c, carried->policy.bad_text == BAD_TEXT_REFUSE);
 }
 
 static void key_part(const struct ms_catalog_column *c, struct buffer *out)
@@ -282,10 +282,9 @@ static bool take_counts(void *context, struct ms_conn *conn, struct error *err)
             check_say(check, PAIR_OK, "data", s->object, NULL, "no values %s", s->what);
         else
             check_say(check, s->level, refused ? "data_refused" : "data_changed", s->object, NULL,
-                      "%" PRId64
-                      " value(s) %s - the target %s them; the rows with key (%s)%s%s%s, for example",
-                      count, s->what, refused ? "refuses" : "rounds", low, several ? " and (" : "",
-                      several ? high : "", several ? ")" : "");
+                      "%" PRId64 " value(s) %s - %s; the rows with key (%s)%s%s%s, for example", count,
+                      s->what, refused ? "the target refuses them" : "they come changed", low,
+                      several ? " and (" : "", several ? high : "", several ? ")" : "");
         free(low);
         free(high);
     }

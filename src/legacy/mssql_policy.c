@@ -69,16 +69,19 @@ static uint32_t base_oid(const struct type *type)
     return type->base_oid ? type->base_oid : type->oid;
 }
 
-static void put_table(const struct config *config, const struct ms_catalog_table *from, struct table *t,
-                      struct pairing *pairing)
+/* `back`: the SQL Server is the sink. */
+static void put_table(const struct config *config, const struct ms_catalog_table *legacy, bool back,
+                      struct table *t, struct pairing *pairing)
 {
     struct buffer object = {0};
     for (uint16_t i = 0; i < t->column_count; i++) {
         struct column *c = &t->columns[i];
-        const struct ms_catalog_column *column = ms_catalog_column(from, c->source);
-        const struct config_values *v = mssql_policy_of(config, from, c->source);
-        bool zoned = column && mssql_policy_needs_zone(column->type.type) &&
-                     base_oid(&c->sink_type) == MS_OID_TIMESTAMPTZ;
+        const char *name = back ? c->sink : c->source;
+        const struct type *target = back ? &c->source_type : &c->sink_type;
+        const struct ms_catalog_column *column = ms_catalog_column(legacy, name);
+        const struct config_values *v = mssql_policy_of(config, legacy, name);
+        bool zoned =
+            column && mssql_policy_needs_zone(column->type.type) && base_oid(target) == MS_OID_TIMESTAMPTZ;
         c->policy = (struct column_policy){
             .bad_text = v->bad_text, .trim_blanks = v->trim_blanks, .time_zone = zoned ? v->time_zone : NULL};
         if (!zoned || v->time_zone)
@@ -90,19 +93,20 @@ static void put_table(const struct config *config, const struct ms_catalog_table
             "%s says no time zone and %s needs one: which moment is meant by any of its values is not "
             "known, and by those of the hour that a clock change repeats least of all - set time_zone "
             "of the legacy, the table or the column (\"UTC\" if that is what it holds)",
-            column->type_name, c->sink_type.display);
+            column->type_name, target->display);
     }
     buffer_free(&object);
 }
 
-static void put_set(const struct config *config, const struct ms_catalog *source,
+static void put_set(const struct config *config, const struct ms_catalog *legacy, bool back,
                     const struct table_set *tables, struct pairing *pairing)
 {
     for (uint32_t i = 0; i < tables->count; i++) {
         struct table *t = tables->tables[i];
-        const struct ms_catalog_table *from = ms_catalog_by_id(source, (int32_t)t->source_oid);
+        const struct ms_catalog_table *from =
+            ms_catalog_by_id(legacy, (int32_t)(back ? t->sink_oid : t->source_oid));
         if (from)
-            put_table(config, from, t, pairing);
+            put_table(config, from, back, t, pairing);
     }
 }
 
@@ -122,16 +126,28 @@ static void look_for_columns(const struct config_table *entry, const struct ms_c
     }
 }
 
+static void put_all(const struct config *config, const struct ms_catalog *legacy, bool back,
+                    struct pairing *pairing)
+{
+    for (uint32_t i = 0; i < legacy->count; i++) {
+        const struct config_table *entry = entry_of(config, legacy->tables[i].schema, legacy->tables[i].name);
+        if (entry)
+            look_for_columns(entry, &legacy->tables[i], pairing);
+    }
+    put_set(config, legacy, back, &pairing->tables, pairing);
+    put_set(config, legacy, back, &pairing->unfit, pairing);
+    sort_out(pairing);
+}
+
 void mssql_policy_put(const struct config *config, const struct ms_catalog *source, struct pairing *pairing)
 {
-    for (uint32_t i = 0; i < source->count; i++) {
-        const struct config_table *entry = entry_of(config, source->tables[i].schema, source->tables[i].name);
-        if (entry)
-            look_for_columns(entry, &source->tables[i], pairing);
-    }
-    put_set(config, source, &pairing->tables, pairing);
-    put_set(config, source, &pairing->unfit, pairing);
-    sort_out(pairing);
+    put_all(config, source, false, pairing);
+}
+
+void mssql_policy_put_back(const struct config *config, const struct ms_catalog *sink,
+                           struct pairing *pairing)
+{
+    put_all(config, sink, true, pairing);
 }
 
 /* --- zones --- */

@@ -21,6 +21,9 @@ bool mssql_policy_needs_zone(const struct ms_type *type);
 /* Into all columns. Findings: a column of `values` that the legacy has not; a timestamptz for which no zone
  * is stated: such a table becomes unfit. */
 void mssql_policy_put(const struct config *config, const struct ms_catalog *source, struct pairing *pairing);
+/* The same where the SQL Server is the sink: its columns take their zone from there. */
+void mssql_policy_put_back(const struct config *config, const struct ms_catalog *sink,
+                           struct pairing *pairing);
 
 struct mssql_zone {
     char *name;

@@ -360,8 +360,11 @@ static void mark_absent(const struct cdc_stream *self, struct ms_conn *conn, str
 static bool take_row(struct cdc_stream *self, struct ms_conn *conn, struct buffer *scratch, struct error *err)
 {
     struct cdc_row row = {0};
-    if (!take_key(self, conn, &row.key, err) ||
-        !ms_row_values(&self->plan, conn, AT_VALUES, scratch, self->arena, &row.values, err))
+    if (!take_key(self, conn, &row.key, err))
+        return false;
+    bool old = row.key.operation == CDC_DELETE || row.key.operation == CDC_UPDATE_OLD;
+    if (!(old ? ms_row_old_values : ms_row_values)(&self->plan, conn, AT_VALUES, scratch, self->arena,
+                                                   &row.values, err))
         return false;
     mark_absent(self, conn, &row);
     if (self->count == self->capacity) {

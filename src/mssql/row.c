@@ -182,13 +182,16 @@ bool ms_row_copy(const struct ms_row_plan *self, struct ms_conn *conn, int first
     return true;
 }
 
-bool ms_row_values(const struct ms_row_plan *self, struct ms_conn *conn, int first, struct buffer *scratch,
-                   struct arena *arena, struct value **out, struct error *err)
+static bool read_values(const struct ms_row_plan *self, struct ms_conn *conn, int first, bool key_only,
+                        struct buffer *scratch, struct arena *arena, struct value **out, struct error *err)
 {
     struct value *row = arena_alloc(arena, (self->count + (size_t)1) * sizeof(*row));
     buffer_clear(scratch);
     for (uint16_t i = 0; i < self->count; i++) {
         const struct ms_row_column *c = &self->columns[i];
+        row[i] = (struct value){.kind = VALUE_ABSENT};
+        if (key_only && !is_key(self->table, i))
+            continue;
         struct ms_datum d = ms_column(conn, first + c->at);
         size_t start = scratch->length;
         row[i] = (struct value){.kind = d.data ? VALUE_BINARY : VALUE_NULL};
@@ -208,4 +211,16 @@ bool ms_row_values(const struct ms_row_plan *self, struct ms_conn *conn, int fir
     }
     *out = row;
     return true;
+}
+
+bool ms_row_values(const struct ms_row_plan *self, struct ms_conn *conn, int first, struct buffer *scratch,
+                   struct arena *arena, struct value **out, struct error *err)
+{
+    return read_values(self, conn, first, false, scratch, arena, out, err);
+}
+
+bool ms_row_old_values(const struct ms_row_plan *self, struct ms_conn *conn, int first,
+                       struct buffer *scratch, struct arena *arena, struct value **out, struct error *err)
+{
+    return read_values(self, conn, first, self->table->key_count > 0, scratch, arena, out, err);
 }

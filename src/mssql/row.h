@@ -55,5 +55,9 @@ MUST_CHECK bool ms_row_copy(const struct ms_row_plan *self, struct ms_conn *conn
 MUST_CHECK bool ms_row_values(const struct ms_row_plan *self, struct ms_conn *conn, int first,
                               struct buffer *scratch, struct arena *arena, struct value **out,
                               struct error *err);
+/* Of an old row: only the key's columns are provided, whatever the others hold; a keyless table's all. */
+MUST_CHECK bool ms_row_old_values(const struct ms_row_plan *self, struct ms_conn *conn, int first,
+                                  struct buffer *scratch, struct arena *arena, struct value **out,
+                                  struct error *err);
 
 #endif

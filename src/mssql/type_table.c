@@ -218,7 +218,11 @@ static const struct ms_type types[MS_TYPE_COUNT] = {
      NULL,
      {{MS_CONVERT_DATE, MS_OID_DATE, MS_MODIFIER_NONE, MS_EXACT, NULL},
       {MS_CONVERT_TIMESTAMP, MS_OID_TIMESTAMP, MS_MODIFIER_NONE, MS_CHECKED,
-       "as midnight; another time is refused on the way back"}}},
+       "as midnight; another time is refused on the way back"},
+      {MS_CONVERT_TIMESTAMPTZ, MS_OID_TIMESTAMPTZ, MS_MODIFIER_NONE, MS_LOSSY,
+       "as midnight, local time of the column's time_zone, which must be set; another time is refused on the "
+       "way "
+       "back"}}},
     {MS_TIME,
      "time",
      41,

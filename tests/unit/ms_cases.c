@@ -209,6 +209,7 @@ static void dates(struct run *r)
     all(r, MS_DATE, 0, MS_OID_DATE, -1, 0, "1899-12-31", false);
     all(r, MS_DATE, 0, MS_OID_TIMESTAMP, -693595, 0, "0001-01-01 00:00:00", false);
     all(r, MS_DATE, 0, MS_OID_TIMESTAMP, 2958463, 0, "9999-12-31 00:00:00", false);
+    all(r, MS_DATE, 0, MS_OID_TIMESTAMPTZ, 2958463, 0, "9999-12-31 00:00:00+00", false);
     all(r, MS_TIME, 7, MS_OID_TIME, 0, 0, "00:00:00", false);
     all(r, MS_TIME, 7, MS_OID_TIME, 0, DAY - 1, "23:59:59.999999", true);
     all(r, MS_TIME, 6, MS_OID_TIME, 0, DAY - 10, "23:59:59.999999", false);

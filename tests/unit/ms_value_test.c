@@ -221,6 +221,12 @@ static void test_nul_and_lone_surrogates_by_policy(void **state)
     assert_string_equal(decoded(&codec, RAW("\x3D\xD8\x3D\xD8\x00\xDE")), "efbfbdf09f9880");
     assert_string_equal(decoded(&codec, RAW("\xFF\xFF\xE9\0")), "efbfbfc3a9");
     assert_string_equal(decoded(&codec, RAW("")), "");
+    /* No text of PostgreSQL's, which refuses the row. */
+    policy.bad_text = MS_BAD_TEXT_PASS;
+    codec = codec_for(&c, MS_OID_VARCHAR, &policy);
+    assert_string_equal(decoded(&codec, UTF8("a\0c")), "610063");
+    assert_string_equal(decoded(&codec, RAW("a\0\x3D\xD8\0\0")), "61eda0bd00");
+    assert_string_equal(decoded(&codec, RAW("\x3D\xD8\x00\xDE")), "f09f9880");
 }
 
 /* Both readers take several characters at a time: a NUL is seen at every place of every length. */
