@@ -58,6 +58,7 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/test_sqlserver_check.py \
 	tests/scenario/test_sqlserver_move.py \
 	tests/scenario/test_sqlserver_schema.py \
+	tests/scenario/test_sqlserver_values.py \
 	tests/scenario/test_standin.py \
 	tests/scenario/test_standin_cdc.py \
 	tests/scenario/test_streams.py \
