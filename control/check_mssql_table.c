@@ -105,7 +105,7 @@ static void list(struct buffer *out, const struct ms_catalog_column *c)
 }
 
 struct columns {
-    struct buffer encrypted, masked, computed, version, old_large, max, sets, files, sparse, pages;
+    struct buffer encrypted, computed, version, old_large, max, sets, files, sparse, pages;
 };
 
 static void sort_column(const struct check_mssql *self, const struct ms_catalog_column *c,
@@ -114,8 +114,6 @@ static void sort_column(const struct check_mssql *self, const struct ms_catalog_
     enum ms_type_id id = c->type.type ? c->type.type->id : MS_TYPE_COUNT;
     if (c->encrypted)
         list(&out->encrypted, c);
-    if (c->masked)
-        list(&out->masked, c);
     if (c->computed)
         list(&out->computed, c);
     if (c->column_set)
@@ -142,10 +140,6 @@ static void say_columns(struct check_mssql *self, const char *name, bool cdc, st
                   "%s: Always Encrypted, which only its clients can read - decrypt the columns, or leave the "
                   "table out",
                   buffer_text(&f->encrypted));
-    if (f->masked.length && !self->catalog.database.unmask)
-        check_say(check, PAIR_FAIL, "masked", name, "GRANT UNMASK TO [the login's user];",
-                  "%s: masked, and the login may not see what is behind - the mask itself would be copied",
-                  buffer_text(&f->masked));
     if (f->computed.length && cdc)
         check_say(check, PAIR_OK, "capture_computed", name, NULL,
                   "%s: computed, so change tables have NULL; not carried", buffer_text(&f->computed));
@@ -184,8 +178,8 @@ static bool check_columns(struct check_mssql *self, const struct ms_catalog_tabl
         sort_column(self, &t->columns[i], &f);
     say_columns(self, name, check_mssql_kind(self, t) == CAPTURE_CDC, &f);
     bool large = f.max.length > 0 || f.old_large.length > 0;
-    struct buffer *all[] = {&f.encrypted, &f.masked, &f.computed, &f.version, &f.old_large,
-                            &f.max,       &f.sets,   &f.files,    &f.sparse,  &f.pages};
+    struct buffer *all[] = {&f.encrypted, &f.computed, &f.version, &f.old_large, &f.max,
+                            &f.sets,      &f.files,    &f.sparse,  &f.pages};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         buffer_free(all[i]);
     return large;

@@ -81,6 +81,28 @@ static void judge_capture(const struct table *t, const struct ms_catalog_table *
     buffer_free(&sql);
 }
 
+/* The mask would be copied and compare equal for ever (hazard 52). */
+static void judge_masks(const struct config *config, const struct table *t,
+                        const struct ms_catalog_table *from, struct pairing *out)
+{
+    struct buffer names = {0}, sql = {0};
+    for (uint16_t i = 0; i < t->column_count; i++) {
+        const struct ms_catalog_column *c = ms_catalog_column(from, t->columns[i].source);
+        if (c && c->masked)
+            buffer_printf(&names, "%s%s", names.length ? ", " : "", c->name);
+    }
+    buffer_puts(&sql, "GRANT UNMASK TO ");
+    ms_sql_ident(&sql, config->sqlserver.user ? config->sqlserver.user : "the login's user");
+    buffer_puts(&sql, ";");
+    if (names.length)
+        pairing_add(out, PAIR_FAIL, "masked", t->from, buffer_text(&sql),
+                    "%s: masked, and the login may not see what is behind - the mask itself would be copied, "
+                    "it needs UNMASK",
+                    buffer_text(&names));
+    buffer_free(&names);
+    buffer_free(&sql);
+}
+
 void mssql_capture_findings(const struct config *config, const struct ms_catalog *catalog,
                             struct pairing *pairing)
 {
@@ -91,6 +113,9 @@ void mssql_capture_findings(const struct config *config, const struct ms_catalog
             pairing_add(pairing, PAIR_FAIL, "capture_mixed", t->from, NULL,
                         "the tables of a pipeline have to be captured in one and the same way - several in "
                         "one pipeline are not available in this version: give it a pipeline of its own");
+        const struct ms_catalog_table *from = ms_catalog_by_id(catalog, (int32_t)t->source_oid);
+        if (from && !catalog->database.unmask)
+            judge_masks(config, t, from, pairing);
     }
     if (kind != CAPTURE_CDC) {
         mssql_poll_findings(config, catalog, pairing);
