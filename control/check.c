@@ -11,6 +11,8 @@
 #include "config.h"
 #include "control/check_run.h"
 #include "control/command.h"
+#include "legacy/legacy_pgsql_poll.h"
+#include "model/capture.h"
 
 static const char *const level_names[] = {"ok", "warn", "fail"};
 
@@ -104,6 +106,7 @@ static bool pair(struct check *self, struct error *err)
     if (!pair_tables(self->config, &self->legacy.catalog, self->legacy.conn.version, &self->target.catalog,
                      &found, err))
         return false;
+    pgsql_poll_findings(self->config, &self->legacy.catalog, &found);
     check_adopt(self, &found);
     return true;
 }
@@ -125,14 +128,25 @@ static bool run_engine(struct check *self, bool data, struct error *err)
     return error_set(err, ERROR_REFUSED, "this kind of legacy is not available in this version");
 }
 
+/* What the capture promises, and what it can't see. */
+static void check_capture(struct check *self)
+{
+    struct buffer text = {0};
+    capture_say(capture_of(self->config), &text);
+    check_say(self, PAIR_OK, "capture", "legacy", NULL, "%s", buffer_text(&text));
+    buffer_free(&text);
+}
+
 static bool run(struct check *self, bool data, struct error *err)
 {
+    check_capture(self);
     if (self->config->legacy_kind != LEGACY_POSTGRESQL)
         return run_engine(self, data, err);
     open_side(self, &self->legacy, true);
     open_side(self, &self->target, false);
     if (self->legacy.open) {
-        check_legacy(self);
+        if (!pgsql_is_polled(self->config))
+            check_legacy(self);
         check_legacy_data(self);
     }
     bool both = self->legacy.open && self->target.open;
@@ -142,7 +156,8 @@ static bool run(struct check *self, bool data, struct error *err)
         check_target(self);
     if (both) {
         check_both(self);
-        check_publication(self);
+        if (!pgsql_is_polled(self->config))
+            check_publication(self);
         check_rights(self);
         check_apply(self);
         check_size(self);

@@ -81,11 +81,12 @@ static const char *show_percent(const cJSON *table, char out[64])
 
 static void print_table(const cJSON *table, FILE *out)
 {
-    char a[64], b[64], c[64], d[64], e[64], f[64], g[64], h[64], i[64], j[64];
-    fprintf(out, "  %-32s %-9s %12s %12s %5s %10s %7s %8s %8s %9s\n", show(table, "from", a),
-            show(table, "state", b), show(table, "rows_copied", c), show(table, "rows_total", d),
-            show_percent(table, e), show(table, "rate_rows_s", f), show(table, "eta_s", g),
-            show(table, "parked", h), show(table, "quarantined", i), show(table, "conflicts", j));
+    char a[64], b[64], c[64], d[64], e[64], f[64], g[64], h[64], i[64], j[64], k[64];
+    fprintf(out, "  %-32s %-15s %-9s %12s %12s %5s %10s %7s %8s %8s %9s\n", show(table, "from", a),
+            show(table, "capture", k), show(table, "state", b), show(table, "rows_copied", c),
+            show(table, "rows_total", d), show_percent(table, e), show(table, "rate_rows_s", f),
+            show(table, "eta_s", g), show(table, "parked", h), show(table, "quarantined", i),
+            show(table, "conflicts", j));
     static const char *const texts[] = {"reason", "conflict_sample"};
     for (size_t n = 0; n < sizeof(texts) / sizeof(texts[0]); n++) {
         const cJSON *text = get(table, texts[n]);
@@ -103,8 +104,8 @@ static void print_status(const cJSON *json, FILE *out)
         const cJSON *tables = get(g, "tables");
         fprintf(out, "\ngroup %s: %s, live side %s%s\n", show(g, "name", name), show(g, "state", state),
                 show(g, "live", live), cJSON_IsTrue(get(g, "frozen")) ? ", frozen" : "");
-        fprintf(out, "  %-32s %-9s %12s %12s %5s %10s %7s %8s %8s %9s\n", "table", "state", "copied",
-                "of about", "", "rows/s", "ETA s", "parked", "quarant.", "conflicts");
+        fprintf(out, "  %-32s %-15s %-9s %12s %12s %5s %10s %7s %8s %8s %9s\n", "table", "capture", "state",
+                "copied", "of about", "", "rows/s", "ETA s", "parked", "quarant.", "conflicts");
         for (const cJSON *t = tables ? tables->child : NULL; t; t = t->next)
             print_table(t, out);
     }

@@ -102,6 +102,7 @@ static void add_table(const struct config *config, cJSON *groups, const PGresult
     cJSON *t = cJSON_CreateObject();
     cJSON_AddStringToObject(t, "from", from);
     cJSON_AddStringToObject(t, "to", to ? to : from);
+    add_text(t, "capture", NULL);
     cJSON_AddStringToObject(t, "state", PQgetvalue(r, i, 1));
     cJSON_AddStringToObject(t, "reason", PQgetvalue(r, i, 2));
     cJSON_AddNumberToObject(t, "rows_copied", strtod(PQgetvalue(r, i, 3), NULL));

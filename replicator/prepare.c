@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/capture.h"
 #include "pgsql/sql.h"
 
 /* All that does not fit, in one text. */
@@ -25,6 +26,16 @@ static bool refuse_findings(const struct pairing *pairing, struct error *err)
                   count, buffer_text(&text), count > 5 ? "; …" : "");
     buffer_free(&text);
     return count == 0;
+}
+
+/* Also of a config that was changed later. */
+static bool refuse_mixed(const struct config *config, struct error *err)
+{
+    const char *other = capture_mixed(config);
+    return !other || error_set(err, ERROR_REFUSED,
+                               "%s is captured otherwise than the tables before it - several captures in one "
+                               "pipeline are not available in this version: give it a pipeline of its own",
+                               other);
 }
 
 /* What is wrong with it, by the findings. malloc'ed. */
@@ -63,7 +74,7 @@ bool prepare_tables(const struct prepare *self, bool first, struct preparation *
     struct pairing pairing = {0};
     *out = (struct preparation){0};
     bool ok = self->legacy->session->pair(self->legacy, &self->notes, &pairing, err);
-    ok = ok && (!first || refuse_findings(&pairing, err));
+    ok = ok && (!first || refuse_findings(&pairing, err)) && refuse_mixed(self->notes.config, err);
     if (ok && pairing.tables.count == 0)
         ok = error_set(err, ERROR_REFUSED, "there is no table to move - see `tables` in %s",
                        self->notes.config->path);

@@ -103,6 +103,10 @@ static cJSON *table_json(const struct stats_table *t)
     int64_t rate = t->rate_rows_s;
     cJSON_AddStringToObject(o, "from", t->from);
     cJSON_AddStringToObject(o, "to", t->to);
+    if (t->capture)
+        cJSON_AddStringToObject(o, "capture", t->capture);
+    else
+        cJSON_AddNullToObject(o, "capture");
     cJSON_AddStringToObject(o, "state", table_state_name((enum table_state)t->state));
     cJSON_AddStringToObject(o, "reason", t->reason);
     cJSON_AddNumberToObject(o, "rows_copied", (double)(copied));

@@ -117,6 +117,7 @@ void stats_publish_tables(struct stats *self, const struct table_set *tables)
     uint32_t old_count = self->table_count;
     self->tables = fresh;
     self->table_count = tables->count;
+    out->capture = table->capture;
     stats_unlock(self);
     free_tables(old, old_count);
 }

@@ -42,6 +42,7 @@ struct stats_table {
     char *from;
     char *to;
     char *group;
+    const char *capture; /* static; NULL: not known */
     /* live */
     _Atomic int state;          /* enum table_state */
     _Atomic int64_t rows_total; /* estimate for the backfill, -1 unknown */

@@ -7,6 +7,7 @@ CHECKS = \
 	tests/check_headers.sh \
 	tests/check_layers.sh \
 	tests/check_man.sh \
+	tests/check_man_capture.sh \
 	tests/check_man_control.sh \
 	tests/check_man_config.sh \
 	tests/check_man_findings.sh \
@@ -17,6 +18,9 @@ TESTS += $(CHECKS)
 check_PROGRAMS += tests/unit/config_describe
 tests_unit_config_describe_SOURCES = tests/unit/config_describe.c
 tests_unit_config_describe_LDADD = $(FUZZ_LDADD)
+check_PROGRAMS += tests/unit/capture_describe
+tests_unit_capture_describe_SOURCES = tests/unit/capture_describe.c
+tests_unit_capture_describe_LDADD = $(FUZZ_LDADD)
 check_PROGRAMS += tests/unit/type_describe
 tests_unit_type_describe_SOURCES = tests/unit/type_describe.c
 tests_unit_type_describe_LDADD = $(FUZZ_LDADD)
@@ -31,6 +35,7 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/lib/leaving.py \
 	tests/scenario/lib/load.py \
 	tests/scenario/lib/pipeline.py \
+	tests/scenario/lib/polled.py \
 	tests/scenario/lib/postgres.py \
 	tests/scenario/lib/process.py \
 	tests/scenario/lib/proxy.py \
@@ -40,6 +45,8 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/lib/sqlserver_pipeline.py \
 	tests/scenario/test_attack.py \
 	tests/scenario/test_bad_input.py \
+	tests/scenario/test_capture_polled.py \
+	tests/scenario/test_capture_postgresql.py \
 	tests/scenario/test_check.py \
 	tests/scenario/test_control.py \
 	tests/scenario/test_failover.py \

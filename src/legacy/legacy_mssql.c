@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "legacy/mssql_bridge.h"
+#include "model/capture.h"
 #include "mssql/cdc_lsn.h"
 #include "mssql/cdc_source.h"
 #include "mssql/marker.h"
@@ -95,8 +96,8 @@ static bool retained(struct legacy *base, struct legacy_retained *io, struct err
         *io = (struct legacy_retained){
             .at = io->at, .end_bytes = -1, .bytes = -1, .limit_seconds = -1, .capture_lag_ms = -1};
         io->end = io->at;
-        return mssql_capture_kind(self->config) == CAPTURE_SNAPSHOT ||
-               ms_poll_position(&self->conn, mssql_capture_kind(self->config), &io->end, err);
+        return capture_of(self->config) == CAPTURE_SNAPSHOT ||
+               ms_poll_position(&self->conn, capture_of(self->config), &io->end, err);
     }
     buffer_puts(
         &sql,

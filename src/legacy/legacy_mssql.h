@@ -47,9 +47,8 @@ struct cJSON;
 void mssql_add_facts(struct cJSON *json, const struct history *history);
 
 /* legacy_mssql_poll.c */
-/* How all tables of the pipeline are captured. */
-enum capture_kind mssql_capture_kind(const struct config *config);
-bool mssql_is_polled(const struct config *config); /* not by cdc */
+enum capture_kind mssql_capture_kind(const struct config *config); /* of all tables of the pipeline */
+bool mssql_is_polled(const struct config *config);                 /* not by cdc */
 /* Findings; and the tables are marked as such whose changes converge. */
 void mssql_poll_findings(const struct config *config, const struct ms_catalog *catalog,
                          struct pairing *pairing);
@@ -59,13 +58,13 @@ MUST_CHECK bool mssql_poll_capture(struct legacy_mssql *self, const struct legac
 /* Before copies: where tracking of tables in TABLE_INIT began is stored. */
 MUST_CHECK bool mssql_poll_begin_copies(struct legacy_mssql *self, const struct legacy_notes *notes,
                                         const struct table_set *tables, struct error *err);
-MUST_CHECK bool mssql_poll_stream(const struct legacy_notes *notes, const struct table_set *tables,
-                                  struct position start, struct source **out, struct error *err);
 /* The entry of `tables` that names it; NULL: none. */
 const struct config_table *mssql_table_entry(const struct config *config, const struct table *t);
 /* Where the source ends now. */
 MUST_CHECK bool mssql_poll_end(struct legacy_mssql *self, const struct legacy_notes *notes,
                                struct position *out, struct error *err);
+MUST_CHECK bool mssql_poll_stream(const struct legacy_notes *notes, const struct table_set *tables,
+                                  struct position start, struct source **out, struct error *err);
 
 /* legacy_mssql_rows.c */
 MUST_CHECK bool mssql_fetch(struct legacy_mssql *self, const struct legacy_notes *notes,

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "legacy/legacy_mssql.h"
+#include "model/capture.h"
 #include "mssql/history.h"
 #include "mssql/marker.h"
 #include "mssql/sql.h"
@@ -33,7 +34,7 @@ static const char stream_name[] = "forward";
 
 /* --- findings --- */
 
-static enum capture_kind capture_of(const struct config *config, const struct table *t)
+static enum capture_kind capture_of_table(const struct config *config, const struct table *t)
 {
     for (int i = 0; i < config->table_count; i++) {
         if (pair_name_means(config->tables[i].from, t->from_schema, t->from_name))
@@ -106,10 +107,11 @@ static void judge_masks(const struct config *config, const struct table *t,
 void mssql_capture_findings(const struct config *config, const struct ms_catalog *catalog,
                             struct pairing *pairing)
 {
-    enum capture_kind kind = mssql_capture_kind(config);
+    enum capture_kind kind = capture_of(config);
     for (uint32_t i = 0; i < pairing->tables.count; i++) {
-        const struct table *t = pairing->tables.tables[i];
-        if (capture_of(config, t) != kind)
+        struct table *t = pairing->tables.tables[i];
+        t->capture = capture_facts(kind)->name;
+        if (capture_of_table(config, t) != kind)
             pairing_add(pairing, PAIR_FAIL, "capture_mixed", t->from, NULL,
                         "the tables of a pipeline have to be captured in one and the same way - several in "
                         "one pipeline are not available in this version: give it a pipeline of its own");
@@ -117,6 +119,8 @@ void mssql_capture_findings(const struct config *config, const struct ms_catalog
         if (from && !catalog->database.unmask)
             judge_masks(config, t, from, pairing);
     }
+    for (uint32_t i = 0; i < pairing->unfit.count; i++)
+        pairing->unfit.tables[i]->capture = capture_facts(kind)->name;
     if (kind != CAPTURE_CDC) {
         mssql_poll_findings(config, catalog, pairing);
         return;

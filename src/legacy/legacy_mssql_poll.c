@@ -17,6 +17,7 @@
 #include "legacy/legacy_mssql.h"
 #include "legacy/sink_rows.h"
 #include "legacy/sweep.h"
+#include "model/capture.h"
 #include "mssql/history.h"
 #include "mssql/poll.h"
 #include "mssql/sql.h"
@@ -25,15 +26,14 @@
 
 static const char stream_name[] = "forward";
 
-bool mssql_is_polled(const struct config *config)
-{
-    return mssql_capture_kind(config) != CAPTURE_CDC;
-}
-
 enum capture_kind mssql_capture_kind(const struct config *config)
 {
-    return !config->all_tables && config->table_count > 0 ? config->tables[0].capture
-                                                          : config->legacy_capture;
+    return capture_of(config);
+}
+
+bool mssql_is_polled(const struct config *config)
+{
+    return capture_of(config) != CAPTURE_CDC;
 }
 
 /* --- findings --- */
@@ -89,10 +89,12 @@ static void judge_time(const struct config_table *entry, const struct table *t,
                        const struct ms_catalog_table *from, struct pairing *out)
 {
     struct buffer sql = {0};
-    const struct ms_catalog_column *c = entry ? ms_catalog_column(from, entry->updated_at) : NULL;
+    const struct ms_catalog_column *c =
+        entry && entry->updated_at ? ms_catalog_column(from, entry->updated_at) : NULL;
     if (!c || !ms_poll_is_time(c))
         pairing_add(out, PAIR_FAIL, "no_updated_at", t->from, NULL,
-                    "it has no column %s with a date and time (updated_at)", entry ? entry->updated_at : "");
+                    "it has no column %s with a date and time (updated_at)",
+                    entry && entry->updated_at ? entry->updated_at : "");
     if (c && !ms_poll_is_indexed(from, c)) {
         put_index(t, c, &sql);
         pairing_add(out, PAIR_WARN, "updated_at_index", t->from, buffer_text(&sql),
@@ -116,7 +118,7 @@ const struct config_table *mssql_table_entry(const struct config *config, const 
 static void judge(const struct config *config, const struct table *t, const struct ms_catalog_table *from,
                   struct pairing *out)
 {
-    enum capture_kind capture = mssql_capture_kind(config);
+    enum capture_kind capture = capture_of(config);
     if (t->key_count == 0)
         pairing_add(out, PAIR_FAIL, "no_key_polled", t->from, NULL,
                     "no key: this capture finds rows by it - give it a primary key, or leave it out");
@@ -136,7 +138,7 @@ static void judge(const struct config *config, const struct table *t, const stru
 void mssql_poll_findings(const struct config *config, const struct ms_catalog *catalog,
                          struct pairing *pairing)
 {
-    enum capture_kind capture = mssql_capture_kind(config);
+    enum capture_kind capture = capture_of(config);
     if (capture == CAPTURE_CHANGE_TRACKING && !catalog->database.change_tracking)
         pairing_add(
             pairing, PAIR_FAIL, "tracking_disabled", catalog->database.name,
@@ -183,7 +185,7 @@ static bool put_print(const struct legacy_notes *notes, const cJSON *json, struc
 bool mssql_poll_end(struct legacy_mssql *self, const struct legacy_notes *notes, struct position *out,
                     struct error *err)
 {
-    enum capture_kind capture = mssql_capture_kind(self->config);
+    enum capture_kind capture = capture_of(self->config);
     return capture == CAPTURE_SNAPSHOT ? sink_rows_poll_end(notes, out, err)
                                        : ms_poll_position(&self->conn, capture, out, err);
 }
@@ -191,7 +193,7 @@ bool mssql_poll_end(struct legacy_mssql *self, const struct legacy_notes *notes,
 /* One before the bound: the stream has a way to go, and sweeps what was copied on it. */
 static bool read_start(struct legacy_mssql *self, struct position *out, struct error *err)
 {
-    enum capture_kind capture = mssql_capture_kind(self->config);
+    enum capture_kind capture = capture_of(self->config);
     *out = position_cursor(POSITION_POLL, 0);
     if (capture != CAPTURE_SNAPSHOT && !ms_poll_position(&self->conn, capture, out, err))
         return false;
@@ -244,7 +246,7 @@ bool mssql_poll_begin_copies(struct legacy_mssql *self, const struct legacy_note
                              const struct table_set *tables, struct error *err)
 {
     cJSON *print;
-    if (mssql_capture_kind(self->config) != CAPTURE_CHANGE_TRACKING)
+    if (capture_of(self->config) != CAPTURE_CHANGE_TRACKING)
         return true;
     if (!read_print(notes, &print, err) || !print)
         return print != NULL;
@@ -349,7 +351,7 @@ static bool open_reader(const struct config *c, const struct table_set *tables, 
                                          .endpoint = "legacy",
                                          .connect_timeout_ms = (int)c->connect_timeout_ms,
                                          .value_limit = c->value_limit},
-                                .capture = mssql_capture_kind(c),
+                                .capture = capture_of(c),
                                 .tables = tables,
                                 .times = times,
                                 .load = sink_rows_load_binary,
@@ -378,11 +380,11 @@ bool mssql_poll_stream(const struct legacy_notes *notes, const struct table_set 
     const struct config *c = notes->config;
     struct polled_options o = {.start = start,
                                .poll_interval_ms = c->stream_poll_interval_ms,
-                               .steady = mssql_capture_kind(c) == CAPTURE_SNAPSHOT};
-    if (!fits(mssql_capture_kind(c), start, err) || !find_begins(notes, tables, err) ||
+                               .steady = capture_of(c) == CAPTURE_SNAPSHOT};
+    if (!fits(capture_of(c), start, err) || !find_begins(notes, tables, err) ||
         !open_reader(c, tables, &o.reader, err))
         return false;
-    if (mssql_capture_kind(c) != CAPTURE_CHANGE_TRACKING && !open_sweep(c, tables, &o.sweep, err)) {
+    if (capture_of(c) != CAPTURE_CHANGE_TRACKING && !open_sweep(c, tables, &o.sweep, err)) {
         o.reader->ops->free(o.reader);
         return false;
     }

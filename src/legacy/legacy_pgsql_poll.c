@@ -9,19 +9,14 @@
 #include "legacy/legacy_pgsql_fingerprint.h"
 #include "legacy/sink_rows.h"
 #include "legacy/sweep.h"
+#include "model/capture.h"
 #include "pgsql/pair_names.h"
 #include "pgsql/poll.h"
 #include "state/lease.h"
 
-static enum capture_kind capture_kind_of(const struct config *config)
-{
-    return !config->all_tables && config->table_count > 0 ? config->tables[0].capture
-                                                          : config->legacy_capture;
-}
-
 bool pgsql_is_polled(const struct config *config)
 {
-    return capture_kind_of(config) != CAPTURE_LOGICAL;
+    return capture_of(config) != CAPTURE_LOGICAL;
 }
 
 static const struct config_table *entry_of(const struct config *config, const struct table *t)
@@ -65,12 +60,12 @@ static void judge(const struct config *config, const struct table *t, const stru
                   struct pairing *out)
 {
     const struct config_table *entry = entry_of(config, t);
-    enum capture_kind kind = capture_kind_of(config);
+    enum capture_kind kind = capture_of(config);
     if ((entry ? entry->capture : config->legacy_capture) != kind)
         pairing_add(out, PAIR_FAIL, "capture_mixed", t->from, NULL,
                     "the tables of a pipeline have to be captured in one and the same way - several in one "
                     "pipeline are not available in this version: give it a pipeline of its own");
-    if (kind == CAPTURE_LOGICAL)
+    if (kind == CAPTURE_LOGICAL || (entry && entry->capture != kind))
         return;
     if (t->key_count == 0)
         pairing_add(out, PAIR_FAIL, "no_key_polled", t->from, NULL,
@@ -89,10 +84,13 @@ void pgsql_poll_findings(const struct config *config, const struct pg_catalog *s
     for (uint32_t i = 0; i < pairing->tables.count; i++) {
         struct table *t = pairing->tables.tables[i];
         t->net_changes = polled;
+        t->capture = capture_facts(capture_of(config))->name;
         judge(config, t, pg_catalog_by_oid(source, t->source_oid), pairing);
     }
-    for (uint32_t i = 0; i < pairing->unfit.count; i++)
+    for (uint32_t i = 0; i < pairing->unfit.count; i++) {
         pairing->unfit.tables[i]->net_changes = polled;
+        pairing->unfit.tables[i]->capture = capture_facts(capture_of(config))->name;
+    }
 }
 
 /* --- struct legacy --- */
@@ -127,15 +125,15 @@ static bool evict(struct legacy *base, struct error *err)
 static bool end(struct legacy *base, const struct legacy_notes *notes, struct position *out,
                 struct error *err)
 {
-    return capture_kind_of(notes->config) == CAPTURE_SNAPSHOT ? sink_rows_poll_end(notes, out, err)
-                                                              : pg_poll_position(&cast(base)->conn, out, err);
+    return capture_of(notes->config) == CAPTURE_SNAPSHOT ? sink_rows_poll_end(notes, out, err)
+                                                         : pg_poll_position(&cast(base)->conn, out, err);
 }
 
 static bool retained(struct legacy *base, struct legacy_retained *io, struct error *err)
 {
     *io = (struct legacy_retained){
         .at = io->at, .end = io->at, .end_bytes = -1, .bytes = -1, .limit_seconds = -1, .capture_lag_ms = -1};
-    return capture_kind_of(cast(base)->config) == CAPTURE_SNAPSHOT ||
+    return capture_of(cast(base)->config) == CAPTURE_SNAPSHOT ||
            pg_poll_position(&cast(base)->conn, &io->end, err);
 }
 
@@ -188,8 +186,7 @@ static bool capture(struct legacy *base, const struct legacy_notes *notes, const
     (void)tables;
     if (!first)
         return true;
-    if (capture_kind_of(notes->config) == CAPTURE_TIMESTAMP &&
-        !pg_poll_position(&cast(base)->conn, &start, err))
+    if (capture_of(notes->config) == CAPTURE_TIMESTAMP && !pg_poll_position(&cast(base)->conn, &start, err))
         return false;
     if (!pgsql_fingerprint_read(&cast(base)->conn, &print, err))
         return false;
@@ -311,7 +308,7 @@ static bool open_reader(const struct config *c, const struct table_set *tables, 
                                             .overlap_us = entry->overlap_ms * 1000};
     }
     struct pg_poll_options o = {.conn = conn_options(c, "capture"),
-                                .capture = capture_kind_of(c),
+                                .capture = capture_of(c),
                                 .tables = tables,
                                 .times = times,
                                 .load = sink_rows_load_text,
@@ -327,7 +324,7 @@ static bool stream(struct legacy *base, const struct legacy_notes *notes, const 
     const struct config *c = notes->config;
     (void)base;
     (void)binary;
-    bool timed = capture_kind_of(c) == CAPTURE_TIMESTAMP;
+    bool timed = capture_of(c) == CAPTURE_TIMESTAMP;
     struct polled_options o = {
         .start = start, .poll_interval_ms = c->stream_poll_interval_ms, .steady = !timed};
     if (start.kind != (timed ? POSITION_TIME : POSITION_POLL))

@@ -1,5 +1,6 @@
 libcrossfade_a_SOURCES += \
 	src/model/batch.c src/model/batch.h \
+	src/model/capture.c src/model/capture.h \
 	src/model/change.c src/model/change.h \
 	src/model/compact.c src/model/compact.h \
 	src/model/compact_merge.c src/model/compact_part.h \
@@ -16,7 +17,6 @@ libcrossfade_a_SOURCES += \
 	src/model/config_twins.c \
 	src/model/config_values.c \
 	src/model/parked.c src/model/parked.h \
-	src/model/position.c src/model/position.h \
 	src/model/polled.c src/model/polled.h \
 	src/model/position.c src/model/position.h \
 	src/model/seen.c src/model/seen.h \

@@ -102,6 +102,7 @@ struct table {
     bool net_changes;
     int rank; /* foreign-key depth: parents before children */
     int lane; /* which lane carries it */
+    const char *capture; /* how its changes are captured, as the config writes it; static; NULL: not known */
     enum table_state state;
     int64_t source_rows; /* estimate, -1 unknown */
     int64_t source_bytes;

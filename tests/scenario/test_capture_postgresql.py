@@ -123,3 +123,23 @@ def test_a_new_column_stops_the_table(make_polled):
     r.wait(lambda: r.table_state("public.student") == "stopped", 60, "the table has stopped")
     m.legacy.execute("INSERT INTO enrolled (code, n) VALUES ('z', 1)")
     r.wait(lambda: m.target.one("SELECT count(*) FROM enrolled WHERE code = 'z'") == 1, 60, "the other goes on")
+
+
+def test_check_and_status_tell_the_capture(make_polled):
+    """12: check says what the capture promises and asks for no WAL; a mix is refused; status names the capture"""
+    m = make_polled("timestamp")
+    code, findings = m.pipeline.check()
+    by_code = {f["code"]: f for f in findings}
+    assert code == 0, findings
+    assert by_code["capture"]["level"] == "ok" and "soft_delete" in by_code["capture"]["text"]
+    assert by_code["updated_at_index"]["level"] == "warn"
+    assert not {"wal_level", "slots", "publication_missing"} & set(by_code)
+    m.fill(1, 3)
+    r = m.pipeline.start(ready=True)
+    assert {t["capture"] for t in r.tables().values()} == {"timestamp"}
+    assert "timestamp" in m.pipeline.crossfade("status")[1]
+    r.end()
+    m.pipeline.config["tables"][1]["capture"] = "snapshot"
+    del m.pipeline.config["tables"][1]["updated_at"], m.pipeline.config["tables"][1]["overlap"]
+    code, findings = m.pipeline.check()
+    assert code == 1 and "capture_mixed" in {f["code"] for f in findings}
