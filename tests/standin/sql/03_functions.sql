@@ -388,8 +388,12 @@ BEGIN
         ['sys.varbinary', 'varbinary(8000)'], ['sys."binary"', 'binary(8000)'], ['sys.nvarcharmax', 'nvarchar(4000)']] LOOP
         EXECUTE format('CREATE FUNCTION standin.to_variant(%s) RETURNS sys.sql_variant LANGUAGE sql IMMUTABLE STRICT AS $x$ SELECT (%L || $1::text)::sys.sql_variant $x$', t[1], t[2] || ':');
         EXECUTE format('CREATE CAST (%s AS sys.sql_variant) WITH FUNCTION standin.to_variant(%s) AS ASSIGNMENT', t[1], t[1]);
+        EXECUTE format('CREATE FUNCTION standin.%I(sys.sql_variant) RETURNS %s LANGUAGE sql IMMUTABLE STRICT AS $x$ SELECT substr($1::text, strpos($1::text, '':'') + 1)::%s $x$', 'variant_' || t[1], t[1], t[1]);
+        EXECUTE format('CREATE CAST (sys.sql_variant AS %s) WITH FUNCTION standin.%I(sys.sql_variant)', t[1], 'variant_' || t[1]);
     END LOOP;
 END $$;
+CREATE FUNCTION standin.to_binary(v sys.sql_variant, style int4) RETURNS bytea LANGUAGE sql IMMUTABLE STRICT AS $$
+    SELECT substr(v::text, strpos(v::text, ':') + 1)::bytea $$;
 CREATE FUNCTION standin.to_variant(numeric) RETURNS sys.sql_variant LANGUAGE sql IMMUTABLE STRICT AS $$
     SELECT (format('numeric(%s,%s):%s', greatest(length(regexp_replace($1::text, '[^0-9]', '', 'g')), 1), scale($1), $1))::sys.sql_variant $$;
 CREATE CAST (numeric AS sys.sql_variant) WITH FUNCTION standin.to_variant(numeric) AS ASSIGNMENT;
