@@ -54,6 +54,7 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/test_findings.py \
 	tests/scenario/test_hazards_copy.py \
 	tests/scenario/test_hazards_sqlserver.py \
+	tests/scenario/test_hazards_sqlserver_copy.py \
 	tests/scenario/test_hazards_stream.py \
 	tests/scenario/test_live_units.py \
 	tests/scenario/test_move.py \

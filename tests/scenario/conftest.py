@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from lib.pipeline import Pipeline, make_databases  # noqa: E402
 from lib.postgres import PgServer, Template, versions  # noqa: E402
-from lib.proxy import Proxy  # noqa: E402
+from lib.proxy import Proxy, TcpProxy  # noqa: E402
 from lib.redis_server import RedisServer  # noqa: E402
 from lib.sqlserver import SqlServer  # noqa: E402
 from lib.sqlserver_pipeline import SqlServerPipeline  # noqa: E402
@@ -145,6 +145,20 @@ def make_proxy(base):
         p = Proxy(os.path.join(base, f"x{next(_number)}"), os.path.join(server.dir, ".s.PGSQL.5432"))
         made.append(p)
         return p
+
+    yield make
+    for p in made:
+        p.close()
+
+
+@pytest.fixture
+def make_tcp_proxy():
+    """make_tcp_proxy(host, port) gives a relay on a port of its own: proxy.port of 127.0.0.1."""
+    made = []
+
+    def make(host, port):
+        made.append(TcpProxy(host, port))
+        return made[-1]
 
     yield make
     for p in made:

@@ -32,17 +32,28 @@ class Proxy:
             if self.refusing:
                 near.close()
                 continue
-            far = socket.socket(socket.AF_UNIX)
             try:
-                far.connect(self.target)
+                far = self._connect()
             except OSError:
                 near.close()
-                far.close()
                 continue
             with self.lock:
                 self.links.add((near, far))
             for a, b in ((near, far), (far, near)):
                 threading.Thread(target=self._pump, args=(a, b, (near, far)), daemon=True).start()
+
+    def _connect(self):
+        far = socket.socket(socket.AF_UNIX)
+        try:
+            far.connect(self.target)
+        except OSError:
+            far.close()
+            raise
+        return far
+
+    def _allowed(self, data, to_client):
+        """What of it is let through; nothing: the link ends."""
+        return data
 
     def _pump(self, source, sink, link):
         try:
@@ -51,7 +62,12 @@ class Proxy:
                 self.flowing.wait()
                 if not data:
                     break
-                sink.sendall(data)
+                allowed = self._allowed(data, source is link[1])
+                sink.sendall(allowed)
+                if len(allowed) < len(data):
+                    self.left = None
+                    self.cuts += 1
+                    break
         except OSError:
             pass
         self._end(link)
@@ -94,3 +110,33 @@ class Proxy:
             pass
         self.listener.close()
         self.cut()
+
+
+class TcpProxy(Proxy):
+    """The same in front of a TCP port. limit(n): the n-th byte from the server is the last, then the link is dead."""
+
+    def __init__(self, host, port):
+        self.dir = self.path = None
+        self.target = (host, port)
+        self.refusing, self.closed = False, False
+        self.flowing = threading.Event()
+        self.flowing.set()
+        self.lock = threading.Lock()
+        self.links = set()
+        self.left, self.cuts = None, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _connect(self):
+        return socket.create_connection(self.target)
+
+    def limit(self, count):
+        self.left = count
+
+    def _allowed(self, data, to_client):
+        if self.left is None or not to_client:
+            return data
+        with self.lock:
+            data, self.left = data[:self.left], self.left - len(data)
+        return data
