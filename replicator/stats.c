@@ -102,6 +102,7 @@ static void fill_table(struct stats_table *out, const struct table *table, const
     out->from = mem_strdup(table->from);
     out->to = mem_strdup(table->to);
     out->group = mem_strdup(table->group ? table->group : "default");
+    out->capture = table->capture;
     atomic_store(&out->state, (int)table->state);
     atomic_store(&out->rows_total, table->source_rows);
     atomic_store(&out->rate_rows_s, 0);
@@ -117,7 +118,6 @@ void stats_publish_tables(struct stats *self, const struct table_set *tables)
     uint32_t old_count = self->table_count;
     self->tables = fresh;
     self->table_count = tables->count;
-    out->capture = table->capture;
     stats_unlock(self);
     free_tables(old, old_count);
 }
