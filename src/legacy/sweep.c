@@ -82,6 +82,8 @@ void sweep_key_image_free(struct table *image)
 
 uint64_t sweep_allowed(uint64_t rows, double max_deletes)
 {
+    if (max_deletes <= 0)
+        return 0;
     double allowed = ceil((double)rows * max_deletes);
     return allowed < 1 ? 1 : (uint64_t)allowed;
 }

@@ -42,7 +42,7 @@ MUST_CHECK bool sweep_open(const struct sweep_options *options, struct polled_sw
 struct table *sweep_key_image(const struct table *table);
 void sweep_key_image_free(struct table *image);
 
-/* How many of so many rows may be gone. */
+/* How many of so many rows may be gone: one at least, unless max_deletes is 0. */
 uint64_t sweep_allowed(uint64_t rows, double max_deletes);
 
 #endif

@@ -91,6 +91,10 @@ tests_unit_snapshot_test_LDADD = $(UNIT_LDADD)
 UNIT_TESTS += tests/unit/position_test
 tests_unit_position_test_SOURCES = tests/unit/position_test.c
 tests_unit_position_test_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/polled_test
+tests_unit_polled_test_SOURCES = tests/unit/polled_test.c
+tests_unit_polled_test_LDADD = $(UNIT_LDADD)
+
 UNIT_TESTS += tests/unit/pgoutput_test
 tests_unit_pgoutput_test_SOURCES = tests/unit/pgoutput_test.c
 tests_unit_pgoutput_test_LDADD = $(UNIT_LDADD)
