@@ -97,7 +97,7 @@ static bool make_column(const struct table *t, uint16_t at, const struct ms_cata
         return error_set(err, ERROR_TABLE,
                          "%s: it has no key, and rows can't be found by column %s of type %s - give it a key",
                          t->to, c->name, c->type_name);
-    struct ms_value_policy own = *policy;
+    struct ms_value_policy own = policy ? *policy : (struct ms_value_policy){0};
     if (column->policy.zone)
         own.zone = column->policy.zone;
     ms_codec_make(&out->type, &out->carrier, &own, &out->codec);
