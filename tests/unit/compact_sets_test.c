@@ -115,7 +115,7 @@ static void children_go_first_and_come_last(void **state)
         add(f, t, CHANGE_UPDATE, "3");
     }
     struct net_plan plan = plan_all(f, NULL);
-    assert_steps(&plan, "D2:1 D1:1 D0:1 U0:1 U1:1 U2:1 I0:1 I1:1 I2:1");
+    assert_steps(&plan, "D2:1 D1:1 D0:1 U0:1 I0:1 U1:1 I1:1 U2:1 I2:1");
 }
 
 static void a_barrier_cuts_all_tables_only_with_foreign_keys(void **state)
