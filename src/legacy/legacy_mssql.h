@@ -41,6 +41,9 @@ MUST_CHECK bool mssql_find_begins(const struct legacy_notes *notes, const struct
 MUST_CHECK bool mssql_mark(struct legacy_mssql *self, const struct legacy_notes *notes, struct position *out,
                            struct error *err);
 
+/* Is its copy still to begin? One that is copied anew as asked has nothing of the old copy left. */
+MUST_CHECK bool mssql_is_to_begin(const struct legacy_notes *notes, const struct table *t, bool *out,
+                                  struct error *err);
 /* For a fingerprint. */
 struct history;
 struct cJSON;

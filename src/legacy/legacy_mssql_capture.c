@@ -407,7 +407,7 @@ static bool wait_for_begins(struct legacy_mssql *self, const struct legacy_notes
 }
 
 /* Is its copy still to begin? One that is copied anew as asked has nothing of the old copy left. */
-static bool is_to_begin(const struct legacy_notes *notes, const struct table *t, bool *out, struct error *err)
+bool mssql_is_to_begin(const struct legacy_notes *notes, const struct table *t, bool *out, struct error *err)
 {
     const char *params[] = {notes->config->pipeline, t->from};
     char answer[8];
@@ -439,7 +439,7 @@ bool mssql_begin_copies(struct legacy_mssql *self, const struct legacy_notes *no
         bool begins = false;
         char start[POSITION_TEXT_SIZE];
         struct buffer name = {0};
-        ok = is_to_begin(notes, t, &begins, err);
+        ok = mssql_is_to_begin(notes, t, &begins, err);
         if (!c || !begins)
             continue;
         buffer_printf(&name, "%d %s", c->object_id, c->created);

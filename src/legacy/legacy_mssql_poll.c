@@ -223,7 +223,8 @@ bool mssql_poll_capture(struct legacy_mssql *self, const struct legacy_notes *no
 
 struct begins {
     const struct table_set *tables;
-    cJSON *json; /* of the fingerprint: "begins" */
+    bool *begins; /* by table id */
+    cJSON *json;  /* of the fingerprint: "begins" */
 };
 
 static bool take_begin(void *context, struct ms_conn *conn, struct error *err)
@@ -233,7 +234,7 @@ static bool take_begin(void *context, struct ms_conn *conn, struct error *err)
     for (uint32_t i = 0; i < b->tables->count; i++) {
         const struct table *t = b->tables->tables[i];
         char text[POSITION_TEXT_SIZE];
-        if (t->state != TABLE_INIT || (int64_t)(int32_t)t->source_oid != ms_column_int(conn, 0))
+        if (!b->begins[i] || (int64_t)(int32_t)t->source_oid != ms_column_int(conn, 0))
             continue;
         position_format(position_cursor(POSITION_VERSION, (uint64_t)ms_column_int(conn, 1)), text);
         cJSON_DeleteItemFromObjectCaseSensitive(b->json, t->from);
@@ -250,13 +251,19 @@ bool mssql_poll_begin_copies(struct legacy_mssql *self, const struct legacy_note
         return true;
     if (!read_print(notes, &print, err) || !print)
         return print != NULL;
-    struct begins b = {.tables = tables, .json = cJSON_GetObjectItemCaseSensitive(print, "begins")};
+    struct begins b = {.tables = tables,
+                       .begins = mem_alloc(tables->count + (size_t)1),
+                       .json = cJSON_GetObjectItemCaseSensitive(print, "begins")};
+    bool ok = true;
     if (!b.json)
         b.json = cJSON_AddObjectToObject(print, "begins");
-    bool ok =
-        ms_query(&self->conn, "SELECT t.object_id, t.begin_version FROM sys.change_tracking_tables AS t",
-                 take_begin, &b, err) &&
-        put_print(notes, print, err);
+    for (uint32_t i = 0; i < tables->count && ok; i++)
+        ok = mssql_is_to_begin(notes, tables->tables[i], &b.begins[i], err);
+    ok = ok &&
+         ms_query(&self->conn, "SELECT t.object_id, t.begin_version FROM sys.change_tracking_tables AS t",
+                  take_begin, &b, err) &&
+         put_print(notes, print, err);
+    free(b.begins);
     cJSON_Delete(print);
     return ok;
 }

@@ -43,6 +43,7 @@ MSSQL_SOURCES = \
 	src/mssql/ms_sink_wait.c \
 	src/mssql/row.c src/mssql/row.h \
 	src/mssql/poll.c src/mssql/poll.h src/mssql/poll_part.h \
+	src/mssql/poll_look.c \
 	src/mssql/poll_table.c \
 	src/mssql/session.c src/mssql/session.h \
 	src/mssql/shim.c src/mssql/shim.h \

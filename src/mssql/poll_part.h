@@ -46,4 +46,37 @@ void ms_poll_put_rows(const struct ms_poll_table *t, enum capture_kind capture, 
 void ms_poll_put_cut(const struct ms_poll_table *t, struct position from, struct position to, int64_t rows,
                      struct buffer *sql);
 
+/* The reader. */
+struct ms_poll {
+    struct polled_reader base;
+    struct ms_poll_options o;
+    struct ms_conn conn;
+    struct ms_poll_table *tables;
+    uint32_t count;
+    bool snapshot; /* reads under SNAPSHOT isolation */
+    struct polled_time *times;
+    char *defined; /* when some table's definition changed last, by the server */
+    struct buffer scratch;
+    /* the round */
+    struct position from, to;
+    uint32_t at;      /* of tables */
+    bool started;     /* its rows are being read */
+    bool transaction; /* the reading one is open */
+    int64_t zone_minutes;
+};
+
+/* poll_look.c */
+void ms_poll_tables_free(struct ms_poll *self);
+MUST_CHECK bool ms_poll_look_at_definitions(struct ms_poll *self, struct error *err);
+/* Is the history of each table whole behind where we stand? Not inside a SNAPSHOT transaction. */
+MUST_CHECK bool ms_poll_look_at_history(struct ms_poll *self, struct error *err);
+/* Behind which version must this table's history be whole? */
+uint64_t ms_poll_base(const struct ms_poll *self, const struct ms_poll_table *t);
+enum position_kind ms_poll_kind(enum capture_kind capture);
+MUST_CHECK bool ms_poll_look(struct polled_reader *base, struct position from, struct polled_round *out,
+                             struct error *err);
+/* The reading transaction. */
+MUST_CHECK bool ms_poll_begin(struct ms_poll *self, struct error *err);
+MUST_CHECK bool ms_poll_end(struct ms_poll *self, struct error *err);
+
 #endif
