@@ -132,25 +132,37 @@ static bool is_integer(enum ms_type_id id)
     return id == MS_TINYINT || id == MS_SMALLINT || id == MS_INT || id == MS_BIGINT;
 }
 
+/* The least number that rounds to one digit more than there is room for: 9999.995 for numeric(6,2). */
+static void put_limit(struct buffer *out, const char *sign, int32_t precision, int32_t scale)
+{
+    buffer_puts(out, sign);
+    for (int32_t i = 0; i < precision; i++)
+        buffer_puts(out, i == precision - scale ? ".9" : "9");
+    if (precision < 38)
+        buffer_puts(out, scale > 0 ? "5" : ".5");
+}
+
+/* ROUND of a decimal overflows where the result has a digit more, the remainder never does. */
 static void decimal_suspicions(struct scan *scan, const struct ms_catalog_column *c, const struct type *sink)
 {
+    static const char zeros[] = "00000000000000000000000000000000000000";
     enum ms_type_id id = c->type.type->id;
     int32_t m = sink->modifier - 4, precision = m >> 16 & 0xffff, scale = m & 0x7ff;
-    int own_scale = is_integer(id) ? 0 : is_decimal(id) && c->type.type->id >= MS_MONEY ? 4 : c->type.scale;
-    if (sink->base_oid != MS_OID_NUMERIC || sink->modifier < 4 || scale >= 1024 || precision > 38 ||
+    int own_scale = is_integer(id) ? 0 : is_decimal(id) && id >= MS_MONEY ? 4 : c->type.scale;
+    if (sink->base_oid != MS_OID_NUMERIC || sink->modifier < 4 || scale > precision || precision > 38 ||
         (!is_decimal(id) && !is_integer(id)))
         return;
     struct buffer *b = suspect(scan, c, PAIR_FAIL, "have more digits before the point than the target takes");
-    buffer_puts(b, "ABS(CONVERT(float, ");
     quote(c, b);
-    buffer_printf(b, ")) >= 1e%d", precision - scale);
+    put_limit(b, " >= ", precision, scale);
+    buffer_puts(b, " OR ");
+    quote(c, b);
+    put_limit(b, " <= -", precision, scale);
     if (own_scale <= scale)
         return;
     b = suspect(scan, c, PAIR_WARN, "have more digits after the point than the target keeps");
     quote(c, b);
-    buffer_puts(b, " <> ROUND(");
-    quote(c, b);
-    buffer_printf(b, ", %d)", scale);
+    buffer_printf(b, " %% %s%.*s1 <> 0", scale > 0 ? "0." : "", scale > 0 ? scale - 1 : 0, zeros);
 }
 
 static void integer_suspicion(struct scan *scan, const struct ms_catalog_column *c, const struct type *sink)
@@ -173,9 +185,7 @@ static void integer_suspicion(struct scan *scan, const struct ms_catalog_column 
         if (is_decimal(id)) {
             buffer_puts(b, " OR ");
             quote(c, b);
-            buffer_puts(b, " <> FLOOR(");
-            quote(c, b);
-            buffer_puts(b, ")");
+            buffer_puts(b, " % 1 <> 0");
         }
     }
 }

@@ -216,15 +216,15 @@ def test_kinds_of_tables_and_columns(leaving):
 def test_data(leaving):
     """--data counts what the target would refuse or change, with keys to find it by"""
     ready(leaving, "CREATE TABLE dbo.D (Id int NOT NULL CONSTRAINT PK_D PRIMARY KEY, S nvarchar(40) NULL, At datetime2(7) NULL, N decimal(12,4) NULL, B bigint NULL, "
-          "M nvarchar(max) NULL, Z int NULL)", tables=("D",))
-    leaving.load("ALTER TABLE d ALTER n TYPE numeric(6,2), ALTER b TYPE int, ALTER s TYPE varchar(5), ALTER z SET NOT NULL")
-    leaving.run("INSERT INTO dbo.D VALUES (1, N'good', '2020-01-01T00:00:00.123456', 1.25, 5, N'x', 1)")
+          "M nvarchar(max) NULL, Z int NULL, F decimal(9,3) NULL, P money NULL)", tables=("D",))
+    leaving.load("ALTER TABLE d ALTER n TYPE numeric(6,2), ALTER b TYPE int, ALTER s TYPE varchar(5), ALTER z SET NOT NULL, ALTER f TYPE smallint, ALTER p TYPE numeric(19,0)")
+    leaving.run("INSERT INTO dbo.D VALUES (1, N'good', '2020-01-01T00:00:00.123456', 1.25, 5, N'x', 1, 5, 7)")
     code, findings = leaving.check("--data")
     assert code == 0, fails(findings)
-    assert find(findings, "data")
-    leaving.run("INSERT INTO dbo.D VALUES (2, N'a' + NCHAR(0), '2020-01-01T00:00:00.1234567', 1.2345, 5000000000, N'b' + NCHAR(55357), 1)",
-                "INSERT INTO dbo.D VALUES (3, N'too long', NULL, 123456, NULL, NCHAR(56832) + N'x', NULL)",
-                "INSERT INTO dbo.D VALUES (4, NULL, NULL, NULL, NULL, N'a pair ' + NCHAR(55357) + NCHAR(56832) + N' is good', 1)")
+    assert find(findings, "data"), [f["text"] for f in find(findings, "query_failed")]
+    leaving.run("INSERT INTO dbo.D VALUES (2, N'a' + NCHAR(0), '2020-01-01T00:00:00.1234567', 1.2345, 5000000000, N'b' + NCHAR(55357), 1, 1.5, 1.5)",
+                "INSERT INTO dbo.D VALUES (3, N'too long', NULL, 123456, NULL, NCHAR(56832) + N'x', NULL, 40000, NULL)",
+                "INSERT INTO dbo.D VALUES (4, NULL, NULL, NULL, NULL, N'a pair ' + NCHAR(55357) + NCHAR(56832) + N' is good', 1, -3, -9)")
     code, findings = leaving.check("--data")
     assert code == 1
 
@@ -240,6 +240,8 @@ def test_data(leaving):
     counted("data_changed", "N", "after the point", 1, 2)
     counted("data_refused", "N", "before the point", 1, 3)
     counted("data_refused", "B", "range", 1, 2)
+    counted("data_refused", "F", "range", 2, 2, 3)
+    counted("data_changed", "P", "after the point", 1, 2)
     counted("data_refused", "Z", "are null", 1, 3)
 
 
