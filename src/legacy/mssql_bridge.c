@@ -26,6 +26,8 @@ struct bridge {
     const struct pg_catalog *types;
     const uint32_t *const *chosen; /* NULL: none */
     bool all_text;
+    bool back; /* it will be written to */
+    int target_version;
 };
 
 static const char *const displays[][2] = {
@@ -95,6 +97,12 @@ static void column_type(const struct bridge *b, uint32_t table, uint16_t column,
         put_type(b, carrier->oid, ms_type_modifier(&c->type, carrier), c->type_name, out);
 }
 
+/* Values that the server alone makes. */
+static bool made_there(const struct ms_catalog_column *c)
+{
+    return c->generated_always || (c->type.type && c->type.type->id == MS_ROWVERSION);
+}
+
 static void put_columns(const struct bridge *b, uint32_t table, struct pg_relation *rel)
 {
     const struct ms_catalog_table *t = &b->source->tables[table];
@@ -107,7 +115,9 @@ static void put_columns(const struct bridge *b, uint32_t table, struct pg_relati
                                  .deterministic = true,
                                  .identity = c->identity ? 'd' : '\0',
                                  /* computed from other columns: change tables bring NULL */
-                                 .generated = c->computed || c->column_set ? 's' : '\0',
+                                 .generated =
+                                     c->computed || c->column_set || (b->back && made_there(c)) ? 's' : '\0',
+                                 .has_default = c->default_text != NULL,
                                  .number = (int16_t)(i + 1)};
         column_type(b, table, i, &to->type);
     }
@@ -220,23 +230,26 @@ static bool pair(const struct config *config, const struct bridge *b, const stru
 {
     struct pg_catalog as_pg;
     build(b, &as_pg);
-    bool ok = pair_tables(config, &as_pg, VERSION, sink, out, err);
+    bool ok = b->back ? pair_tables_back(config, &as_pg, VERSION, sink, b->target_version, out, err)
+                      : pair_tables(config, &as_pg, VERSION, sink, out, err);
     pg_catalog_free(&as_pg);
     return ok;
 }
 
-/* The type of the sink column that each one meets, by the first pairing. */
-static void choose(const struct ms_catalog *source, const struct pg_catalog *sink,
-                   const struct table_set *tables, uint32_t **chosen)
+/* The type of the target's column that each one meets, by the first pairing. */
+static void choose(const struct bridge *b, const struct table_set *tables, uint32_t **chosen)
 {
+    const struct ms_catalog *source = b->source;
     for (uint32_t i = 0; i < tables->count; i++) {
         const struct table *t = tables->tables[i];
-        const struct ms_catalog_table *from = ms_catalog_by_id(source, (int32_t)t->source_oid);
+        const struct ms_catalog_table *from =
+            ms_catalog_by_id(source, (int32_t)(b->back ? t->sink_oid : t->source_oid));
         for (uint16_t c = 0; from && c < t->column_count; c++) {
-            int at = ms_catalog_column_at(from, t->columns[c].source);
+            const struct column *column = &t->columns[c];
+            int at = ms_catalog_column_at(from, b->back ? column->sink : column->source);
             int32_t ignored;
-            const struct pg_type_info *type =
-                pg_catalog_base_type(sink, t->columns[c].sink_type.oid, &ignored);
+            const struct pg_type_info *type = pg_catalog_base_type(
+                b->types, b->back ? column->source_type.oid : column->sink_type.oid, &ignored);
             if (at >= 0 && type)
                 chosen[from - source->tables][at] = type->oid;
         }
@@ -300,34 +313,52 @@ static void say_columns(const struct ms_catalog *source, struct pairing *out)
     }
 }
 
-bool mssql_bridge_pair(const struct config *config, const struct ms_catalog *source,
-                       const struct pg_catalog *sink, struct pairing *out, struct error *err)
+/* b->types is the target's catalog. */
+static bool pair_twice(const struct config *config, struct bridge *b, struct pairing *out, struct error *err)
 {
-    struct bridge b = {.source = source, .types = sink, .all_text = true};
+    const struct ms_catalog *source = b->source;
     uint32_t **chosen = mem_alloc(((size_t)source->count + 1) * sizeof(*chosen));
     for (uint32_t i = 0; i < source->count; i++)
         chosen[i] = mem_alloc(((size_t)source->tables[i].column_count + 1) * sizeof(**chosen));
     struct pairing first;
-    bool ok = pair(config, &b, sink, &first, err);
+    b->all_text = true;
+    bool ok = pair(config, b, b->types, &first, err);
     if (ok) {
-        choose(source, sink, &first.tables, chosen);
-        choose(source, sink, &first.unfit, chosen);
+        choose(b, &first.tables, chosen);
+        choose(b, &first.unfit, chosen);
         pairing_free(&first);
-        b = (struct bridge){.config = config,
-                            .source = source,
-                            .types = sink,
-                            .chosen = (const uint32_t *const *)chosen,
-                            .all_text = false};
-        ok = pair(config, &b, sink, out, err);
-    }
-    if (ok) {
-        fix_wires(&out->tables);
-        fix_wires(&out->unfit);
-        mssql_policy_put(config, source, out);
-        say_columns(source, out);
+        b->config = config;
+        b->chosen = (const uint32_t *const *)chosen;
+        b->all_text = false;
+        ok = pair(config, b, b->types, out, err);
+        b->chosen = NULL;
     }
     for (uint32_t i = 0; i < source->count; i++)
         free(chosen[i]);
     free(chosen);
     return ok;
+}
+
+bool mssql_bridge_pair(const struct config *config, const struct ms_catalog *source,
+                       const struct pg_catalog *sink, struct pairing *out, struct error *err)
+{
+    struct bridge b = {.source = source, .types = sink};
+    if (!pair_twice(config, &b, out, err))
+        return false;
+    fix_wires(&out->tables);
+    fix_wires(&out->unfit);
+    mssql_policy_put(config, source, out);
+    say_columns(source, out);
+    return true;
+}
+
+bool mssql_bridge_pair_back(const struct config *config, const struct ms_catalog *legacy,
+                            const struct pg_catalog *target, int target_version, struct pairing *out,
+                            struct error *err)
+{
+    struct bridge b = {.source = legacy, .types = target, .back = true, .target_version = target_version};
+    if (!pair_twice(config, &b, out, err))
+        return false;
+    out->binary = target_version >= 140000; /* the sink reads any type's binary format or refuses the table */
+    return true;
 }

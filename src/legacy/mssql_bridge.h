@@ -15,6 +15,11 @@
 MUST_CHECK bool mssql_bridge_pair(const struct config *config, const struct ms_catalog *source,
                                   const struct pg_catalog *sink, struct pairing *out, struct error *err);
 
+/* For the way back (pair_tables_back). Columns that the server alone fills are left out. */
+MUST_CHECK bool mssql_bridge_pair_back(const struct config *config, const struct ms_catalog *legacy,
+                                       const struct pg_catalog *target, int target_version,
+                                       struct pairing *out, struct error *err);
+
 /* The source as such a catalog, with each column's default carrier: for `crossfade check` and for DDL.
  * `types` is any PostgreSQL's catalog. Closed with pg_catalog_free. */
 void mssql_bridge_catalog(const struct ms_catalog *source, const struct pg_catalog *types,

@@ -276,6 +276,21 @@ static void free_sqlserver(struct config_sqlserver *self)
     free(self->ca);
 }
 
+bool config_is_reverse(const struct config *self)
+{
+    return self->group_count > 0 && self->groups[0].direction == DIRECTION_REVERSE;
+}
+
+bool config_group_fits(const struct config *self, const char *group)
+{
+    enum group_direction direction = DIRECTION_FORWARD;
+    for (int i = 0; i < self->group_count; i++) {
+        if (strcmp(self->groups[i].name, group) == 0)
+            direction = self->groups[i].direction;
+    }
+    return direction == (config_is_reverse(self) ? DIRECTION_REVERSE : DIRECTION_FORWARD);
+}
+
 void config_free(struct config *self)
 {
     if (!self)

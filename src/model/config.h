@@ -148,6 +148,12 @@ MUST_CHECK bool config_read(const char *path, struct config **out, struct buffer
 MUST_CHECK bool config_parse(const char *path, const char *text, size_t length, struct config **out,
                              struct buffer *problems, struct error *err);
 
+/* True if the pipeline streams from the target to the legacy: all its groups' direction is "reverse". */
+bool config_is_reverse(const struct config *self);
+/* May a table of this group stream in the pipeline's direction? A group that `groups` does not have is
+ * "forward". */
+bool config_group_fits(const struct config *self, const char *group);
+
 void config_free(struct config *self); /* overwrites what is secret; NULL is fine */
 
 /* What differs between two configs: reloadable keys into `changed` ("key: old -> new"), others into

@@ -156,7 +156,7 @@ const struct option config_options[] = {
      .help = "tables that are cut over together"},
     {"groups.*.tables", OPTION_TEXTS, .shown = "those whose entry names it", GROUP_AT(tables),
      .help = "the group's tables"},
-    {"groups.*.direction", OPTION_ENUM, .initial = "forward", .names = directions, .runs = 1,
+    {"groups.*.direction", OPTION_ENUM, .initial = "forward", .names = directions, .runs = 2,
      GROUP_AT(direction), .help = "the first direction; after that the switch decides"},
     {"groups.*.following", OPTION_LATER, NOWHERE, .help = "whether others may write to the following side"},
 

@@ -251,8 +251,13 @@ void config_join_groups(struct reader *self)
         for (int i = 0; i < config->table_count && !used; i++)
             used = config->tables[i].group && strcmp(config->tables[i].group, config->groups[g].name) == 0;
         const cJSON *item = json_member(json_member(self->json.root, "groups"), config->groups[g].name);
-        if (!used && !json_member(item, "tables"))
+        bool rest = strcmp(config->groups[g].name, "default") == 0; /* has what no other has */
+        if (!used && !rest && !json_member(item, "tables"))
             config_problem(self, item, "a group without tables - list them under \"tables\", or remove it");
+        if (config->groups[g].direction != config->groups[0].direction)
+            config_problem(self, json_member(item, "direction"),
+                           "groups of one pipeline that stream in different directions are not available in "
+                           "this version - allowed: the same direction for all groups");
     }
     map_free(&tables);
     map_free(&group_of);

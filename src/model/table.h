@@ -72,7 +72,9 @@ struct table {
     char *from_name;
     char *to_schema;
     char *to_name;
-    char *from; /* schema.name for people, state rows and metrics */
+    /* schema.name for people, state rows and metrics; in the reverse direction both are the legacy's, so that a
+     * table's states keep their name. */
+    char *from;
     char *to;
     char *group;
     uint32_t source_oid;

@@ -9,6 +9,7 @@ libcrossfade_a_SOURCES += \
 	src/pgsql/logical_source.c src/pgsql/logical_source.h \
 	src/pgsql/mend.c src/pgsql/mend.h \
 	src/pgsql/pair.c src/pgsql/pair.h \
+	src/pgsql/pair_back.c src/pgsql/pair_back.h \
 	src/pgsql/pair_columns.c src/pgsql/pair_columns.h \
 	src/pgsql/pair_key.c \
 	src/pgsql/pair_names.c src/pgsql/pair_names.h \
@@ -20,8 +21,8 @@ libcrossfade_a_SOURCES += \
 	src/pgsql/pgoutput.c src/pgsql/pgoutput.h \
 	src/pgsql/pipe.c src/pgsql/pipe.h \
 	src/pgsql/prepared.c src/pgsql/prepared.h \
-	src/pgsql/publication.c src/pgsql/publication.h \
 	src/pgsql/poll.c src/pgsql/poll.h \
+	src/pgsql/publication.c src/pgsql/publication.h \
 	src/pgsql/quarantine.c src/pgsql/quarantine.h \
 	src/pgsql/relation.c src/pgsql/relation.h \
 	src/pgsql/replay.c src/pgsql/replay.h \

@@ -14,6 +14,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "pgsql/pair_back.h"
 #include "pgsql/pair_columns.h"
 #include "pgsql/pair_names.h"
 #include "pgsql/pair_order.h"
@@ -22,7 +23,8 @@
 enum { VIA_ROOT = 130000, BINARY_STREAM = 140000 };
 
 struct pairer {
-    struct pair_sides sides;
+    struct pair_sides sides; /* the legacy is the source, whatever the direction */
+    struct pair_sides back;  /* the other way round; its config is NULL unless that is the direction */
     struct pairing *out;
     const struct config_table **taken; /* by source relation: the entry that named it */
 };
@@ -180,6 +182,8 @@ static bool pair_relation(struct pairer *self, struct pair_work *work)
         say_table_missing(work, schema, name);
     free(schema);
     free(name);
+    if (self->back.config)
+        return work->sink && pair_back(work, &self->back);
     if (work->sink)
         return pair_with(work);
     pair_with_itself(work);
@@ -213,7 +217,10 @@ static void add_relation(struct pairer *self, const struct pg_relation *rel, con
         return;
     }
     if (!pair_relation(self, &work)) {
-        table_set_add(&self->out->unfit, work.table);
+        if (work.table->to) /* else there is nothing to stream from */
+            table_set_add(&self->out->unfit, work.table);
+        else
+            table_free(work.table);
         return;
     }
     say_paired(&work);
@@ -377,26 +384,44 @@ static void check_groups(struct pairer *self)
     }
 }
 
+static bool run(struct pairer *self, struct error *err)
+{
+    const struct config *config = self->sides.config;
+    bool good = true;
+    self->taken = mem_alloc(sizeof(*self->taken) * (size_t)(self->sides.source->count + 1));
+    if (config->all_tables)
+        add_all(self);
+    for (int i = 0; good && !config->all_tables && i < config->table_count; i++)
+        good = add_entry(self, &config->tables[i], err);
+    free(self->taken);
+    if (!good) {
+        pairing_free(self->out);
+        return false;
+    }
+    check_shared(self);
+    check_groups(self);
+    self->out->lanes =
+        pair_order(self->back.config ? &self->back : &self->sides, &self->out->tables, config->stream_lanes);
+    return true;
+}
+
 bool pair_tables(const struct config *config, const struct pg_catalog *source, int source_version,
                  const struct pg_catalog *sink, struct pairing *out, struct error *err)
 {
     *out = (struct pairing){.binary = source_version >= BINARY_STREAM};
     struct pairer self = {.sides = {config, source, sink, source_version}, .out = out};
-    self.taken = mem_alloc(sizeof(*self.taken) * (size_t)(source->count + 1));
-    bool good = true;
-    if (config->all_tables)
-        add_all(&self);
-    for (int i = 0; good && !config->all_tables && i < config->table_count; i++)
-        good = add_entry(&self, &config->tables[i], err);
-    free(self.taken);
-    if (!good) {
-        pairing_free(out);
-        return false;
-    }
-    check_shared(&self);
-    check_groups(&self);
-    out->lanes = pair_order(&self.sides, &out->tables, config->stream_lanes);
-    return true;
+    return run(&self, err);
+}
+
+bool pair_tables_back(const struct config *config, const struct pg_catalog *legacy, int legacy_version,
+                      const struct pg_catalog *target, int target_version, struct pairing *out,
+                      struct error *err)
+{
+    *out = (struct pairing){.binary = target_version >= BINARY_STREAM};
+    struct pairer self = {.sides = {config, legacy, target, legacy_version},
+                          .back = {config, target, legacy, target_version},
+                          .out = out};
+    return run(&self, err);
 }
 
 void pairing_free(struct pairing *self)

@@ -39,6 +39,12 @@ struct pairing {
  * changes: whoever resumes from a lane's position keeps the lanes that were dealt first. */
 MUST_CHECK bool pair_tables(const struct config *config, const struct pg_catalog *source, int source_version,
                             const struct pg_catalog *sink, struct pairing *out, struct error *err);
+/* For the stream from the target to the legacy: the same tables, with the target's as source. from_schema and
+ * from_name are the target's; `from` stays the legacy's schema.name, by which states, wishes and metrics know
+ * the table in either direction, and so is `to`. What can't go back is a finding. */
+MUST_CHECK bool pair_tables_back(const struct config *config, const struct pg_catalog *legacy,
+                                 int legacy_version, const struct pg_catalog *target, int target_version,
+                                 struct pairing *out, struct error *err);
 void pairing_free(struct pairing *self); /* the table_set too, unless taken (count set to 0) */
 
 /* Adds a finding; `object` and `sql` are copied, sql may be NULL. */

@@ -101,7 +101,7 @@ void pair_create_table(const struct pair_sides *sides, const struct pg_relation 
     buffer_puts(out, ");");
 }
 
-static void ignore_column(struct pair_work *work, const char *name)
+void pair_ignore(struct pair_work *work, const char *name)
 {
     struct table *t = work->table;
     t->ignored = mem_grow(t->ignored, t->ignored_count + 1u, sizeof(*t->ignored));
@@ -112,7 +112,7 @@ static void ignore_column(struct pair_work *work, const char *name)
 static void source_generated(struct pair_work *work, const struct pg_column *c, const struct pg_column *to)
 {
     struct buffer sql = {0};
-    ignore_column(work, c->name);
+    pair_ignore(work, c->name);
     alter_table(&sql, work);
     if (to) {
         buffer_puts(&sql, " DROP COLUMN ");
@@ -170,7 +170,7 @@ static void wire(const struct pair_work *work, struct column *c, const struct pa
     }
 }
 
-static void carry(struct pair_work *work, const struct pg_column *c, const struct pg_column *to)
+void pair_carry(struct pair_work *work, const struct pg_column *c, const struct pg_column *to)
 {
     struct pair_type fit;
     pair_type_judge(work->sides, &c->type, &to->type, &fit);
@@ -250,13 +250,13 @@ static void pair_column(struct pair_work *work, const struct pg_column *c, bool 
     } else if (!to) {
         column_missing(work, c);
     } else if (to->generated) {
-        ignore_column(work, c->name);
+        pair_ignore(work, c->name);
         work->table->sink_extra_columns = used[at] = true;
         pair_say(work, PAIR_WARN, "sink_generated", c->name, NULL,
                  "the target computes this column itself - the source's value is not carried");
     } else {
         used[at] = true;
-        carry(work, c, to);
+        pair_carry(work, c, to);
     }
 }
 

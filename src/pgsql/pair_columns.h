@@ -23,6 +23,10 @@ struct pair_work {
 
 /* Fills columns, ignored and the flags that follow from them. */
 void pair_columns(struct pair_work *work);
+/* The column goes to that one, unless the types don't fit. */
+void pair_carry(struct pair_work *work, const struct pg_column *c, const struct pg_column *to);
+/* It does not come, and that is no drift. */
+void pair_ignore(struct pair_work *work, const char *name);
 /* After the columns: identity, key, key flags, insert_only, sink_key_arbiter. */
 void pair_key(struct pair_work *work);
 
