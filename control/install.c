@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "control/command.h"
-#include "legacy/legacy.h"
+#include "legacy/legacy_sink.h"
 #include "pgsql/sql.h"
 #include "state/schema.h"
 
@@ -30,7 +30,10 @@ static int print_install(const struct context *context)
     schema_grants(&grants, buffer_text(&role));
     fprintf(context->out, "%sCOMMIT;\n", buffer_text(&grants));
     buffer_clear(&grants);
-    legacy_install_script(context->config, &grants);
+    if (config_is_reverse(context->config))
+        legacy_sink_script(context->config, &grants);
+    else
+        legacy_install_script(context->config, &grants);
     if (grants.length)
         fprintf(context->out, "\n-- To be run in the legacy database, by its owner.\n%s",
                 buffer_text(&grants));
@@ -46,10 +49,14 @@ static bool install_legacy(const struct context *context, struct error *err)
     struct legacy_options o = {
         .config = c, .job = "control", .connect_timeout_ms = (int)c->connect_timeout_ms};
     struct legacy *legacy = NULL;
-    if (c->legacy_kind == LEGACY_POSTGRESQL)
+    struct legacy_sink *sink = NULL;
+    bool back = config_is_reverse(c);
+    if (c->legacy_kind == LEGACY_POSTGRESQL && !back)
         return true;
     bool ok = legacy_open(&o, &legacy, err) && legacy->control->install(legacy, err);
+    ok = ok && (!back || (legacy_sink_open(&o, &sink, err) && sink->ops->install(sink, err)));
     legacy_close(legacy);
+    legacy_sink_close(sink);
     if (ok)
         fputs("schema crossfade is in the legacy database\n", context->out);
     return ok;

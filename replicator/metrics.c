@@ -113,10 +113,10 @@ static void sample(struct buffer *out, enum metric m, const struct labels *l, do
         buffer_printf(out, "} %.17g\n", value);
 }
 
-static void histogram(struct buffer *out, enum metric m, const char *pipeline,
+static void histogram(struct buffer *out, enum metric m, const struct stats *stats,
                       const struct stats_histogram *h, const uint64_t *bounds, double scale)
 {
-    struct labels l = {.pipeline = pipeline, .stream = "forward"};
+    struct labels l = {.pipeline = stats->pipeline, .stream = stats_stream_name(stats)};
     uint64_t sum = 0;
     head(out, m);
     for (int i = 0; i < STATS_BUCKETS; i++) {
@@ -158,7 +158,7 @@ static void position_sample(struct buffer *out, const struct labels *stream, con
 static void pipeline_metrics(const char *pipeline, struct stats *stats, struct buffer *out)
 {
     struct labels p = {.pipeline = pipeline};
-    struct labels s = {.pipeline = pipeline, .stream = "forward"};
+    struct labels s = {.pipeline = pipeline, .stream = stats_stream_name(stats)};
     struct report_lag lag = report_lag(stats);
     head(out, METRIC_UP);
     sample(out, METRIC_UP, &p, stats->role == STATS_ACTIVE);
@@ -215,8 +215,8 @@ void report_metrics(const struct config *config, struct stats *stats, struct buf
     static const enum metric by_table[] = {METRIC_ROWS_TOTAL, METRIC_BYTES_TOTAL, METRIC_QUARANTINED,
                                            METRIC_PARKED_ROWS, METRIC_CONFLICTS_TOTAL};
     pipeline_metrics(config->pipeline, stats, out);
-    histogram(out, METRIC_BATCH_ROWS, config->pipeline, &stats->batch_rows, stats_bounds_rows, 1);
-    histogram(out, METRIC_BATCH_SECONDS, config->pipeline, &stats->batch_us, stats_bounds_us, 1e-6);
+    histogram(out, METRIC_BATCH_ROWS, stats, &stats->batch_rows, stats_bounds_rows, 1);
+    histogram(out, METRIC_BATCH_SECONDS, stats, &stats->batch_us, stats_bounds_us, 1e-6);
     stats_lock(stats);
     for (size_t m = 0; m < sizeof(by_table) / sizeof(by_table[0]); m++) {
         head(out, by_table[m]);

@@ -118,6 +118,8 @@ bool prepare_waiting(const struct prepare *self, struct preparation *p, struct e
     const char *pipeline = self->notes.config->pipeline;
     memset(p->parked, 0, p->tables.count * sizeof(*p->parked));
     memset(p->quarantined, 0, p->tables.count * sizeof(*p->quarantined));
+    if (self->sink)
+        return self->sink->ops->waiting(self->sink, &p->tables, p->parked, p->quarantined, err);
     PGresult *r = pg_query(self->notes.target,
                            "SELECT table_name, count(*), true FROM crossfade.parked WHERE pipeline = $1"
                            " GROUP BY 1 UNION ALL"
@@ -188,8 +190,34 @@ static bool mark_left_out(const struct prepare *self, const struct preparation *
     return ok;
 }
 
+/* A state of its own tells a table apart that no state is stored of. */
+static void take_as_equal(struct preparation *p)
+{
+    for (uint32_t i = 0; i < p->tables.count; i++)
+        p->tables.tables[i]->state = TABLE_STREAMING;
+}
+
+bool prepare_equal(const struct prepare *self, struct preparation *p, struct error *err)
+{
+    for (uint32_t i = 0; i < p->tables.count; i++) {
+        struct table *t = p->tables.tables[i];
+        if (t->state == TABLE_INIT || t->state == TABLE_BACKFILL || t->state == TABLE_CATCHUP)
+            return error_set(err, ERROR_REFUSED,
+                             "%s is in state %s of the forward direction: the sides are not equal - let it "
+                             "stream forward first",
+                             t->from, table_state_name(t->state));
+        if (t->state == TABLE_STREAMING &&
+            !store_table_state_put(self->notes.target, self->notes.config->pipeline, self->notes.epoch, t,
+                                   NULL, err))
+            return false;
+    }
+    return true;
+}
+
 bool prepare_states(const struct prepare *self, struct preparation *p, struct error *err)
 {
+    if (self->sink)
+        take_as_equal(p);
     return store_table_states_get(self->notes.target, self->notes.config->pipeline, &p->tables, p->reasons,
                                   err) &&
            mark_left_out(self, p, err) && mark_unfit(self, p, err) && read_snapshots(self, p, err) &&

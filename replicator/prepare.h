@@ -7,12 +7,14 @@
 #ifndef REPLICATOR_PREPARE_H
 #define REPLICATOR_PREPARE_H
 
-#include "legacy/legacy.h"
+#include "legacy/legacy_sink.h"
 #include "state/store.h"
 
 struct prepare {
     struct legacy_notes notes;
-    struct legacy *legacy;
+    struct legacy *legacy;    /* what is read: in the reverse direction the target */
+    struct legacy_sink *sink; /* the reverse direction's; NULL: the target is written to */
+    const char *stream;       /* "forward", "reverse" */
 };
 
 struct preparation {
@@ -37,6 +39,10 @@ MUST_CHECK bool prepare_tables(const struct prepare *self, bool first, struct pr
 MUST_CHECK bool prepare_lanes(const struct prepare *self, struct preparation *p, struct error *err);
 /* Stored states and parked changes into `tables`. */
 MUST_CHECK bool prepare_states(const struct prepare *self, struct preparation *p, struct error *err);
+/* The reverse direction, in which nothing is copied: both sides are taken as equal where it begins. Tables
+ * that never were in the pipeline stream at once; ERROR_REFUSED while a copy of the forward direction is not
+ * finished. After prepare_states. */
+MUST_CHECK bool prepare_equal(const struct prepare *self, struct preparation *p, struct error *err);
 /* Counts what is parked and in quarantine anew. */
 MUST_CHECK bool prepare_waiting(const struct prepare *self, struct preparation *p, struct error *err);
 

@@ -2,7 +2,8 @@
  *
  * Which lane carries which table. A lane's progress row says how far *its* tables are, so a table may move to
  * another lane only while all rows stand at one position. The assignment is stored ("pipeline", "lanes":
- * {"public.t": 0, …}) in the transaction that makes the rows.
+ * {"public.t": 0, …}) in the transaction that makes the rows; in the reverse direction ("stream:reverse"),
+ * where the rows are in another database, before it: they are dealt anew until all is done.
  */
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -31,12 +32,17 @@ static bool rows_agree(const struct store_progress *rows, int count)
     return true;
 }
 
+static const char *lanes_object(const struct prepare *self)
+{
+    return self->sink ? "stream:reverse" : "pipeline";
+}
+
 /* Tables that were dealt before keep their lane; new ones go where the pairing put them, within the lanes
  * there are. */
 static bool keep_stored(const struct prepare *self, struct preparation *p, int count, struct error *err)
 {
     char *json = NULL;
-    if (!store_get(self->notes.target, self->notes.config->pipeline, "pipeline", "lanes", &json, err))
+    if (!store_get(self->notes.target, self->notes.config->pipeline, lanes_object(self), "lanes", &json, err))
         return false;
     cJSON *lanes = json ? cJSON_Parse(json) : NULL;
     free(json);
@@ -58,6 +64,18 @@ static char *lanes_json(const struct table_set *tables)
     char *json = cJSON_PrintUnformatted(lanes);
     cJSON_Delete(lanes);
     return json;
+}
+
+static bool deal_there(const struct prepare *self, struct preparation *p, struct position at,
+                       struct error *err)
+{
+    char *json = lanes_json(&p->tables);
+    p->lane_count = lanes_of(&p->tables);
+    bool ok = store_put(self->notes.target, self->notes.config->pipeline, self->notes.epoch,
+                        lanes_object(self), "lanes", json, err) &&
+              self->sink->ops->deal(self->sink, self->notes.epoch, p->lane_count, at, err);
+    cJSON_free(json);
+    return ok;
 }
 
 /* One transaction: assignment, a row for every lane, none beyond. */
@@ -94,18 +112,31 @@ static bool deal_anew(const struct prepare *self, struct preparation *p, struct 
     return ok;
 }
 
+static bool read_rows(const struct prepare *self, struct store_progress **rows, int *count, struct error *err)
+{
+    if (self->sink)
+        return self->sink->ops->progress(self->sink, rows, count, err);
+    return store_progress_get(self->notes.target, self->notes.config->pipeline, self->stream, rows, count,
+                              err);
+}
+
 bool prepare_lanes(const struct prepare *self, struct preparation *p, struct error *err)
 {
     struct store_progress *rows = NULL;
     struct position start;
     int count = 0;
-    if (!store_progress_get(self->notes.target, self->notes.config->pipeline, "forward", &rows, &count,
-                            err) ||
-        !store_fingerprint_start(self->notes.target, self->notes.config->pipeline, "forward", &start, err))
+    if (!read_rows(self, &rows, &count, err))
         return false;
-    bool ok;
+    bool ok =
+        store_fingerprint_start(self->notes.target, self->notes.config->pipeline, self->stream, &start, err);
+    if (!ok)
+        free(rows);
+    if (!ok)
+        return false;
     if (count > 0 && !rows_agree(rows, count))
         ok = keep_stored(self, p, count, err);
+    else if (self->sink)
+        ok = deal_there(self, p, count > 0 ? rows[0].position : start, err);
     else
         ok = deal_anew(self, p, count > 0 ? rows[0].position : start, err);
     free(rows);

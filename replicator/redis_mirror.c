@@ -87,7 +87,7 @@ static void collect(struct redis_mirror *self, struct mirror *m)
                                      .lag_bytes = lag.known ? (int64_t)lag.bytes : -1,
                                      .lag_ms = lag.ms};
     mirror_init(m, self->o.config->pipeline, stats->epoch);
-    mirror_set_offsets(m, "forward", &offsets);
+    mirror_set_offsets(m, stats_stream_name(stats), &offsets);
     mirror_set(m, MIRROR_STATE, "pipeline", "%s",
                stats->paused ? "paused" : stats_phase_name((enum stats_phase)stats->phase));
     stats_lock(stats);
@@ -98,7 +98,7 @@ static void collect(struct redis_mirror *self, struct mirror *m)
         snprintf(field, sizeof(field), "group:%s", group);
         mirror_set(m, MIRROR_STATE, field, "%s", table_state_name(report_group_state(stats, group)));
         snprintf(field, sizeof(field), "%s.live", group);
-        mirror_set(m, MIRROR_FLAGS, field, "legacy");
+        mirror_set(m, MIRROR_FLAGS, field, "%s", stats->reverse ? "target" : "legacy");
         snprintf(field, sizeof(field), "%s.frozen", group);
         mirror_set(m, MIRROR_FLAGS, field, "0");
         snprintf(field, sizeof(field), "%s.epoch", group);

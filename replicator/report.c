@@ -72,8 +72,8 @@ static cJSON *stream_json(struct stats *stats)
 {
     struct report_lag lag = report_lag(stats);
     cJSON *s = cJSON_CreateObject();
-    cJSON_AddStringToObject(s, "name", "forward");
-    cJSON_AddStringToObject(s, "direction", "forward");
+    cJSON_AddStringToObject(s, "name", stats_stream_name(stats));
+    cJSON_AddStringToObject(s, "direction", stats_stream_name(stats));
     add_position(s, "received", &stats->received);
     add_position(s, "applied", &stats->applied);
     add_position(s, "confirmed", &stats->confirmed);
@@ -129,7 +129,7 @@ static cJSON *group_json(const struct stats *stats, const char *name)
     cJSON *g = cJSON_CreateObject();
     cJSON_AddStringToObject(g, "name", name);
     cJSON_AddStringToObject(g, "state", table_state_name(report_group_state(stats, name)));
-    cJSON_AddStringToObject(g, "live", "legacy");
+    cJSON_AddStringToObject(g, "live", stats->reverse ? "target" : "legacy");
     cJSON_AddBoolToObject(g, "frozen", false);
     cJSON *tables = cJSON_AddArrayToObject(g, "tables");
     for (uint32_t i = 0; i < stats->table_count; i++) {

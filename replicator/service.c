@@ -299,6 +299,7 @@ int service_run(const struct service_options *options)
     struct service *self = mem_alloc(sizeof(*self));
     self->o = *options;
     self->stats = stats_new(options->config->pipeline);
+    self->stats->reverse = config_is_reverse(options->config);
     signal(SIGPIPE, SIG_IGN);
     start_events(self);
     start_parts(self);

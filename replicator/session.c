@@ -62,7 +62,14 @@ static bool connect_legacy(struct session *self, struct error *err)
     const struct config *c = self->o.config;
     struct legacy_options o = {
         .config = c, .job = "runner", .connect_timeout_ms = (int)c->connect_timeout_ms};
-    return legacy_open(&o, &self->legacy, err);
+    self->waits = &legacy_sink_target;
+    if (!config_is_reverse(c))
+        return legacy_open(&o, &self->legacy, err);
+    if (!legacy_sink_open(&o, &self->sink, err))
+        return false;
+    self->waits = self->sink->ops->waits;
+    o.job = "source";
+    return legacy_back_open(&o, self->sink, &self->legacy, err);
 }
 
 static bool connect_target(struct session *self, const char *job, struct pg_conn *out, struct error *err)
@@ -100,6 +107,8 @@ bool session_open(const struct session_options *options, struct session **out, s
         !connect_target(self, "report", &self->report, err))
         return false;
     self->prepare = (struct prepare){.legacy = self->legacy,
+                                     .sink = self->sink,
+                                     .stream = self->sink ? "reverse" : "forward",
                                      .notes = {.config = options->config,
                                                .log = options->log,
                                                .target = &self->target,
@@ -115,6 +124,7 @@ void session_close(struct session *self, bool drain, bool release)
     session_stream_stop(self, drain);
     steward_free(self->steward, release);
     legacy_close(self->legacy);
+    legacy_sink_close(self->sink);
     pg_conn_close(&self->target);
     pg_conn_close(&self->report);
     wish_list_free(&self->wishes);
@@ -130,6 +140,8 @@ void session_cancel(struct session *self)
     atomic_store(self->o.cancel, true);
     if (self->legacy)
         self->legacy->ops->cancel(self->legacy);
+    if (self->sink)
+        self->sink->ops->cancel(self->sink);
     pg_conn_cancel(&self->target);
     session_wake(self);
 }
@@ -165,10 +177,13 @@ bool session_prepare(struct session *self, struct error *err)
     session_stream_stop(self, true);
     preparation_free(&self->p);
     /* The history before all else: in another database everything that follows would mislead. */
-    if (!legacy->history(self->legacy, notes, &first, err) ||
+    if ((self->sink && !self->sink->ops->prepare(self->sink, notes, err)) ||
+        !legacy->history(self->legacy, notes, &first, err) ||
         !prepare_tables(&self->prepare, first, &self->p, err) ||
         !legacy->capture(self->legacy, notes, &self->p.tables, first, err) ||
-        !prepare_states(&self->prepare, &self->p, err) || !prepare_lanes(&self->prepare, &self->p, err))
+        !prepare_states(&self->prepare, &self->p, err) ||
+        (self->sink && !prepare_equal(&self->prepare, &self->p, err)) ||
+        !prepare_lanes(&self->prepare, &self->p, err))
         return false;
     if (!session_wishes_read(self, err) || !session_wishes_apply(self, err) ||
         !legacy->writers(self->legacy, notes, &self->p.tables, err))
@@ -281,7 +296,7 @@ static enum session_next restore_keys(struct session *self, struct error *err)
 {
     const struct config *c = self->o.config;
     bool pending;
-    if (self->keys_restored)
+    if (self->keys_restored || self->sink)
         return SESSION_ON;
     self->keys_restored = true;
     if (!indexes_pending(&self->target, c->pipeline, &pending, err))
@@ -361,6 +376,8 @@ static bool reread_if_any(struct session *self, struct error *err)
 {
     enum session_reread result;
     struct position past = self->reread_past;
+    if (self->sink && !self->sink->pg)
+        return true;
     if (self->looked_at_reread && self->reread_seen == self->o.stats->reread && !self->reread_refusals)
         return true;
     if (self->reread_refusals && position_compare(stream_look(self->stream).applied, self->reread_past) < 0)
@@ -377,8 +394,11 @@ static bool reread_if_any(struct session *self, struct error *err)
 enum session_next session_catch_up(struct session *self, struct error *err)
 {
     bool pending;
-    if (!session_stream_start(self, err) ||
-        !indexes_pending(&self->target, self->o.config->pipeline, &pending, err))
+    if (!session_stream_start(self, err))
+        return SESSION_FAILED;
+    if (self->sink)
+        return SESSION_ON;
+    if (!indexes_pending(&self->target, self->o.config->pipeline, &pending, err))
         return SESSION_FAILED;
     if (!any_in(self, TABLE_CATCHUP) && !pending)
         return SESSION_ON;

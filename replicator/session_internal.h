@@ -16,7 +16,9 @@
 
 struct session {
     struct session_options o;
-    struct legacy *legacy;
+    struct legacy *legacy;    /* what is read; in the reverse direction the target */
+    struct legacy_sink *sink; /* the reverse direction's; NULL: the target is written to */
+    const struct legacy_sink_waits *waits;
     struct pg_conn target;
     struct prepare prepare;
     struct preparation p;

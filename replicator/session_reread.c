@@ -48,8 +48,9 @@ static bool list_empty(struct session *self, bool *empty, struct error *err)
 {
     char text[8];
     const char *pipeline = self->o.config->pipeline;
-    if (!pg_query_one(&self->target, "SELECT NOT EXISTS (SELECT FROM crossfade.reread WHERE pipeline = $1)",
-                      1, &pipeline, text, sizeof(text), NULL, err))
+    if (!pg_query_one(self->sink ? self->sink->pg : &self->target,
+                      "SELECT NOT EXISTS (SELECT FROM crossfade.reread WHERE pipeline = $1)", 1, &pipeline,
+                      text, sizeof(text), NULL, err))
         return false;
     *empty = text[0] == 't';
     return true;
@@ -72,9 +73,9 @@ static bool judge_refusals(struct session *self, char **refusals, uint64_t *coun
         }
         t->state = TABLE_STOPPED;
         snprintf(reason, sizeof(reason),
-                 "a row that has to be read again from the legacy side is refused - %.300s - mend it, then "
+                 "a row that has to be read again from the %s side is refused - %.300s - mend it, then "
                  "crossfade resume",
-                 refusals[i]);
+                 self->sink ? "target" : "legacy", refusals[i]);
         log_write(self->o.log, LOG_LEVEL_WARNING, &fields, "stopped: %s", reason);
         stats_reason(self->o.stats, t->id, TABLE_STOPPED, reason);
         if (!store_table_state_put(&self->target, self->o.config->pipeline, self->o.lease.epoch, t, reason,
@@ -89,7 +90,10 @@ static bool judge_refusals(struct session *self, char **refusals, uint64_t *coun
 static bool work_off(struct session *self, uint64_t *count, struct position *past, struct error *err)
 {
     char **refusals = mem_alloc((self->p.tables.count + 1) * sizeof(*refusals));
-    bool ok = reread_run(self->legacy, &self->prepare.notes, &self->p.tables, refusals, count, past, err) &&
+    struct legacy_notes notes = self->prepare.notes;
+    if (self->sink)
+        notes.target = self->sink->pg; /* the list is the sink's, and its rows are written */
+    bool ok = reread_run(self->legacy, &notes, &self->p.tables, refusals, count, past, err) &&
               judge_refusals(self, refusals, count, err);
     for (uint32_t i = 0; i < self->p.tables.count; i++)
         free(refusals[i]);
@@ -118,6 +122,7 @@ bool session_reread(struct session *self, enum session_reread *result, struct po
     self->reread_seen = seen;
     *result = count ? SESSION_REREAD_DONE : SESSION_REREAD_EMPTY;
     if (count)
-        log_info(self->o.log, "%llu row(s) read again from the legacy side", (unsigned long long)count);
+        log_info(self->o.log, "%llu row(s) read again from the %s side", (unsigned long long)count,
+                 self->sink ? "target" : "legacy");
     return true;
 }

@@ -60,7 +60,13 @@ static bool open_sink(struct session *self, int lane, struct sink **out, struct 
                       struct error *err)
 {
     const struct config *c = self->o.config;
+    struct sink_events events = {.context = self, .table_stopped = lane_stopped, .conflict = lane_conflict};
     char job[16];
+    if (self->sink) {
+        struct legacy_sink_lane l = {
+            .lane = lane, .epoch = self->o.lease.epoch, .tables = &self->p.tables, .events = events};
+        return self->sink->ops->open(self->sink, &l, out, position, err);
+    }
     snprintf(job, sizeof(job), "lane%d", lane);
     struct pg_sink_options o = {
         .conn = {.conninfo = c->target_conninfo,
@@ -72,11 +78,17 @@ static bool open_sink(struct session *self, int lane, struct sink **out, struct 
         .lane = lane,
         .epoch = self->o.lease.epoch,
         .tables = &self->p.tables,
-        .events = {.context = self, .table_stopped = lane_stopped, .conflict = lane_conflict},
+        .events = events,
         .park_limit = c->park_limit,
         .quarantine_limit = c->quarantine_limit,
     };
-    if (!pg_sink_open(&o, out, position, err))
+    return pg_sink_open(&o, out, position, err);
+}
+
+static bool open_lane(struct session *self, int lane, struct sink **out, struct position *position,
+                      struct error *err)
+{
+    if (!open_sink(self, lane, out, position, err))
         return false;
     return position->kind != POSITION_NONE ||
            error_set(err, ERROR_FATAL, "lane %d has no progress row: it was removed from crossfade.progress",
@@ -92,7 +104,7 @@ static bool drain_parked(struct session *self, struct sink **sinks, struct error
         while (!empty && !table_is_parked(t)) {
             if (atomic_load(self->o.cancel))
                 return error_set(err, ERROR_CANCELED, "stopped");
-            if (!pg_sink_drain_parked(sinks[t->lane], t, DRAIN_ROWS, &empty, err))
+            if (!self->waits->drain(sinks[t->lane], t, DRAIN_ROWS, &empty, err))
                 return false;
         }
     }
@@ -121,7 +133,7 @@ bool session_stream_start(struct session *self, struct error *err)
     struct source *source = NULL;
     bool ok = true;
     for (int i = 0; i < lanes && ok; i++)
-        ok = open_sink(self, i, &sinks[i], &positions[i], err);
+        ok = open_lane(self, i, &sinks[i], &positions[i], err);
     ok = ok && session_wishes_sinks(self, sinks, err) && drain_parked(self, sinks, err) &&
          prepare_waiting(&self->prepare, &self->p, err) && open_source(self, positions, &source, err);
     if (ok) {

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "pgsql/pg_sink.h"
 #include "replicator/backfill.h"
 #include "replicator/session_internal.h"
 
@@ -90,6 +89,8 @@ static bool was_copied(struct session *self, const struct table *t, bool *copied
 static bool back_to_work(struct session *self, struct table *t, const char *why, struct error *err)
 {
     bool copied;
+    if (self->sink)
+        return put_state(self, t, TABLE_STREAMING, why, err);
     return was_copied(self, t, &copied, err) &&
            put_state(self, t, copied ? TABLE_CATCHUP : TABLE_INIT, why, err);
 }
@@ -157,6 +158,10 @@ static bool begin_anew(struct session *self, struct table *t, struct error *err)
 /* What shares its sink table is emptied with it, so it is copied anew too. */
 static bool recopy(struct session *self, struct table *t, struct error *err)
 {
+    if (self->sink)
+        return error_set(
+            err, ERROR_REFUSED,
+            "a table is copied from the legacy side only, and the pipeline's direction is reverse");
     for (uint32_t i = 0; i < self->p.tables.count; i++) {
         struct table *u = self->p.tables.tables[i];
         bool shares = t->sink_shared && u->sink_oid == t->sink_oid;
@@ -213,7 +218,7 @@ static bool forget_waiting(struct session *self, struct sink **sinks, struct err
 {
     for (uint32_t i = 0; i < self->p.tables.count; i++) {
         struct table *t = self->p.tables.tables[i];
-        if (self->p.forget[i] && !pg_sink_forget_parked(sinks[t->lane], t, err))
+        if (self->p.forget[i] && !self->waits->forget(sinks[t->lane], t, err))
             return false;
         self->p.forget[i] = 0;
     }
@@ -233,8 +238,8 @@ bool session_wishes_sinks(struct session *self, struct sink **sinks, struct erro
         int count = wish_ids(w, &ids);
         bool ok = true;
         for (int lane = 0; lane < self->p.lane_count && ok && count > 0; lane++)
-            ok = k == 0 ? pg_sink_retry_quarantine(sinks[lane], ids, (size_t)count, err)
-                        : pg_sink_skip_quarantine(sinks[lane], ids, (size_t)count, err);
+            ok = k == 0 ? self->waits->retry(sinks[lane], ids, (size_t)count, err)
+                        : self->waits->skip(sinks[lane], ids, (size_t)count, err);
         free(ids);
         if (!ok || !wish_done(&self->target, self->o.config->pipeline, self->o.lease.epoch, w, err))
             return false;

@@ -11,12 +11,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/mem.h"
 
 const uint64_t stats_bounds_us[STATS_BUCKETS] = {100,   250,   500,    1000,   2500,    5000,    10000,
                                                  25000, 50000, 100000, 250000, 1000000, 5000000, 30000000};
 const uint64_t stats_bounds_rows[STATS_BUCKETS] = {1,    3,     10,    30,     100,    300,     1000,
                                                    3000, 10000, 30000, 100000, 300000, 1000000, 10000000};
+
+const char *stats_stream_name(const struct stats *self)
+{
+    return self->reverse ? "reverse" : "forward";
+}
 
 struct stats *stats_new(const char *pipeline)
 {
@@ -95,12 +101,21 @@ static const struct stats_table *find(const struct stats *self, const char *from
     return NULL;
 }
 
-static void fill_table(struct stats_table *out, const struct table *table, const struct stats_table *before)
+/* In the reverse direction the target's. */
+static char *source_name(const struct table *table)
+{
+    struct buffer out = {0};
+    buffer_printf(&out, "%s.%s", table->from_schema, table->from_name);
+    return buffer_detach(&out);
+}
+
+static void fill_table(struct stats_table *out, const struct table *table, const struct stats_table *before,
+                       bool reverse)
 {
     if (before)
         *out = *before;
     out->from = mem_strdup(table->from);
-    out->to = mem_strdup(table->to);
+    out->to = reverse ? source_name(table) : mem_strdup(table->to);
     out->group = mem_strdup(table->group ? table->group : "default");
     out->capture = table->capture;
     atomic_store(&out->state, (int)table->state);
@@ -113,7 +128,7 @@ void stats_publish_tables(struct stats *self, const struct table_set *tables)
     struct stats_table *fresh = mem_alloc((tables->count + 1) * sizeof(*fresh));
     stats_lock(self);
     for (uint32_t i = 0; i < tables->count; i++)
-        fill_table(&fresh[i], tables->tables[i], find(self, tables->tables[i]->from, i));
+        fill_table(&fresh[i], tables->tables[i], find(self, tables->tables[i]->from, i), self->reverse);
     struct stats_table *old = self->tables;
     uint32_t old_count = self->table_count;
     self->tables = fresh;

@@ -39,8 +39,8 @@ struct stats_position {
 
 struct stats_table {
     /* constant once published */
-    char *from;
-    char *to;
+    char *from; /* the legacy's */
+    char *to;   /* the target's */
     char *group;
     const char *capture; /* static; NULL: not known */
     /* live */
@@ -75,6 +75,7 @@ enum stats_phase {
 struct stats {
     pthread_mutex_t mutex;
     char pipeline[32];
+    bool reverse; /* the direction; set once, before any thread */
 
     _Atomic int role;  /* enum stats_role */
     _Atomic int phase; /* enum stats_phase */
@@ -122,6 +123,8 @@ void stats_observe(struct stats_histogram *h, const uint64_t bounds[STATS_BUCKET
 extern const uint64_t stats_bounds_us[STATS_BUCKETS];
 extern const uint64_t stats_bounds_rows[STATS_BUCKETS];
 
+/* The stream's name and direction: "forward" or "reverse". */
+const char *stats_stream_name(const struct stats *self);
 const char *stats_role_name(enum stats_role role);
 const char *stats_phase_name(enum stats_phase phase);
 

@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "legacy/legacy.h"
+#include "legacy/legacy_sink.h"
 #include "pgsql/sql.h"
 
 enum { LOOK_MS = 2000, REREAD_WISHES_MS = 5000 };
@@ -101,7 +101,8 @@ static bool open_legacy(struct steward *self, struct error *err)
                                .job = "steward",
                                .connect_timeout_ms = timeout_ms,
                                .statement_timeout_ms = timeout_ms};
-    return legacy_open(&o, &self->legacy, err);
+    return config_is_reverse(self->o.config) ? legacy_back_open(&o, NULL, &self->legacy, err)
+                                             : legacy_open(&o, &self->legacy, err);
 }
 
 static void note_source(struct steward *self)

@@ -62,6 +62,8 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/test_partitions.py \
 	tests/scenario/test_quickstart.py \
 	tests/scenario/test_redis.py \
+	tests/scenario/test_reverse.py \
+	tests/scenario/test_reverse_sqlserver.py \
 	tests/scenario/test_service.py \
 	tests/scenario/test_sqlserver_check.py \
 	tests/scenario/test_sqlserver_move.py \

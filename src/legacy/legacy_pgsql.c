@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "legacy/legacy_pgsql_poll.h"
+#include "legacy/legacy_sink.h"
 #include "pgsql/logical_source.h"
 #include "pgsql/snapshot.h"
 #include "state/lease.h"
@@ -88,7 +89,7 @@ static void note_retained(struct legacy_retained *io, const PGresult *r)
 static bool retained(struct legacy *base, struct legacy_retained *io, struct error *err)
 {
     struct legacy_pgsql *self = cast(base);
-    const char *slot = self->config->legacy_slot;
+    const char *slot = self->side.slot;
     char sql[1024];
     snprintf(sql, sizeof(sql), look_sql, self->conn.version >= 130000 ? "s.safe_wal_size" : "NULL");
     PGresult *r = pg_query(&self->conn, sql, 1, &slot, err);
@@ -103,6 +104,7 @@ static bool retained(struct legacy *base, struct legacy_retained *io, struct err
 static struct pgsql_work work(struct legacy *base, const struct legacy_notes *notes)
 {
     return (struct pgsql_work){.config = notes->config,
+                               .side = &cast(base)->side,
                                .log = notes->log,
                                .source = &cast(base)->conn,
                                .target = notes->target,
@@ -120,11 +122,10 @@ static bool refuse_standby(struct pg_conn *conn, struct error *err)
                       err))
         return false;
     return answer[0] == 'f' ||
-           error_set(
-               err, ERROR_REFUSED,
-               "legacy: %s is a standby, changes are captured on the primary - name that in "
-               "legacy.conninfo (several hosts with target_session_attrs=read-write follow a fail-over)",
-               conn->where);
+           error_set(err, ERROR_REFUSED,
+                     "%s: %s is a standby, changes are captured on the primary - name that in "
+                     "%s.conninfo (several hosts with target_session_attrs=read-write follow a fail-over)",
+                     conn->endpoint, conn->where, conn->endpoint);
 }
 
 static bool history(struct legacy *base, const struct legacy_notes *notes, bool *first, struct error *err)
@@ -151,7 +152,8 @@ static bool capture(struct legacy *base, const struct legacy_notes *notes, const
                     bool first, struct error *err)
 {
     struct pgsql_work w = work(base, notes);
-    return pgsql_publication(&w, tables, err) && (!first || pgsql_slot(&w, err));
+    uint32_t added;
+    return pgsql_publication(&w, tables, false, &added, err) && (!first || pgsql_slot(&w, err));
 }
 
 static bool writers(struct legacy *base, const struct legacy_notes *notes, const struct table_set *tables,
@@ -168,7 +170,8 @@ static bool source_snapshot(struct legacy_pgsql *self, struct snapshot *out, str
         return false;
     bool ok = snapshot_parse(PQgetvalue(r, 0, 0), out);
     if (!ok)
-        error_set(err, ERROR_RETRY, "legacy: \"%.100s\" is no snapshot", PQgetvalue(r, 0, 0));
+        error_set(err, ERROR_RETRY, "%s: \"%.100s\" is no snapshot", self->conn.endpoint,
+                  PQgetvalue(r, 0, 0));
     PQclear(r);
     return ok;
 }
@@ -187,14 +190,14 @@ static bool stream(struct legacy *base, const struct legacy_notes *notes, const 
     snapshot_free(&begun);
     snprintf(prefix, sizeof(prefix), "crossfade_%s_", c->pipeline);
     struct logical_source_options o = {
-        .conn = {.conninfo = c->legacy_conninfo,
+        .conn = {.conninfo = self->side.conninfo,
                  .pipeline = c->pipeline,
                  .job = "capture",
-                 .endpoint = "legacy",
+                 .endpoint = self->side.endpoint,
                  .connect_timeout_ms = (int)c->connect_timeout_ms},
-        .slot = c->legacy_slot,
-        .publication = c->legacy_publication,
-        .insert_publication = pgsql_insert_publication(c, tables, insert, sizeof(insert)),
+        .slot = self->side.slot,
+        .publication = self->side.publication,
+        .insert_publication = pgsql_insert_publication(&self->side, tables, insert, sizeof(insert)),
         .start = start,
         .binary = binary,
         .origin_prefix = prefix,
@@ -244,25 +247,25 @@ static bool install(struct legacy *base, struct error *err)
 static bool drop(struct legacy *base, const struct legacy_notes *notes, struct buffer *said, int *undone,
                  struct error *err)
 {
-    return pgsql_drop(&cast(base)->conn, notes, said, undone, err);
+    return pgsql_drop(&cast(base)->conn, &cast(base)->side, notes, said, undone, err);
 }
 
 static const struct legacy_control_ops control_ops = {.install = install, .drop = drop};
 
-static bool open_it(const struct legacy_options *options, struct legacy **out, struct error *err)
+static bool connect(const struct legacy_options *options, const struct pgsql_side *side,
+                    const struct legacy *base, struct legacy **out, struct error *err)
 {
-    if (pgsql_is_polled(options->config))
-        return pgsql_poll_open(options, out, err);
     struct legacy_pgsql *self = mem_alloc(sizeof(*self));
-    struct pg_conn_options o = {.conninfo = options->config->legacy_conninfo,
+    struct pg_conn_options o = {.conninfo = side->conninfo,
                                 .pipeline = options->config->pipeline,
                                 .job = options->job,
-                                .endpoint = "legacy",
+                                .endpoint = side->endpoint,
                                 .connect_timeout_ms = options->connect_timeout_ms,
                                 .statement_timeout_ms = options->statement_timeout_ms,
                                 .lock_timeout_ms = options->lock_timeout_ms};
-    self->base = (struct legacy){.ops = &ops, .session = &session_ops, .control = &control_ops};
+    self->base = *base;
     self->config = options->config;
+    self->side = *side;
     if (!pg_conn_open(&self->conn, &o, err)) {
         free(self);
         return false;
@@ -271,4 +274,96 @@ static bool open_it(const struct legacy_options *options, struct legacy **out, s
     return true;
 }
 
+static bool open_it(const struct legacy_options *options, struct legacy **out, struct error *err)
+{
+    static const struct legacy base = {.ops = &ops, .session = &session_ops, .control = &control_ops};
+    const struct config *c = options->config;
+    if (pgsql_is_polled(c))
+        return pgsql_poll_open(options, out, err);
+    struct pgsql_side side = {.endpoint = "legacy",
+                              .conninfo = c->legacy_conninfo,
+                              .slot = c->legacy_slot,
+                              .publication = c->legacy_publication,
+                              .stream = "forward"};
+    return connect(options, &side, &base, out, err);
+}
+
 const struct legacy_driver legacy_pgsql = {.open = open_it, .copy_open = pgsql_copy_open};
+
+/* --- the target as the source --- */
+
+static bool pair_back(struct legacy *base, const struct legacy_notes *notes, struct pairing *out,
+                      struct error *err)
+{
+    struct legacy_pgsql *self = cast(base);
+    struct pg_catalog target = {0};
+    bool ok = pg_catalog_read(&self->conn, &target, err) &&
+              self->side.sink->ops->pair(self->side.sink, notes, &target, self->conn.version, out, err);
+    pg_catalog_free(&target);
+    return ok;
+}
+
+/* Without an origin the target's log does not tell what the forward stream has written. */
+static bool origins_known(struct legacy_pgsql *self, const struct legacy_notes *notes, struct error *err)
+{
+    char text[8];
+    const char *pipeline = notes->config->pipeline;
+    if (!pg_query_one(&self->conn,
+                      "SELECT EXISTS (SELECT FROM crossfade.state WHERE pipeline = $1"
+                      " AND object = 'stream:forward' AND key = 'fingerprint') AND NOT"
+                      " pg_catalog.has_function_privilege("
+                      "'pg_catalog.pg_replication_origin_session_setup(text)', 'EXECUTE')",
+                      1, &pipeline, text, sizeof(text), NULL, err))
+        return false;
+    return text[0] == 'f' ||
+           error_set(err, ERROR_REFUSED,
+                     "target: the role may not use replication origins, by which a stream back knows what "
+                     "the forward stream has written - conf/roles-target.sql grants them");
+}
+
+/* What is made while a table is written to: a new slot has waited for the writers of that moment. */
+static bool capture_back(struct legacy *base, const struct legacy_notes *notes,
+                         const struct table_set *tables, bool first, struct error *err)
+{
+    struct pgsql_work w = work(base, notes);
+    uint32_t added;
+    if (!origins_known(cast(base), notes, err) || !pgsql_publication(&w, tables, first, &added, err))
+        return false;
+    if (first)
+        return pgsql_slot(&w, err);
+    return added == 0 || pgsql_wait_out_writers(&w, err);
+}
+
+/* Nothing is copied. */
+static bool writers_back(struct legacy *base, const struct legacy_notes *notes,
+                         const struct table_set *tables, struct error *err)
+{
+    (void)base;
+    (void)notes;
+    (void)tables;
+    (void)err;
+    return true;
+}
+
+static const struct legacy_session_ops back_ops = {.history = history,
+                                                   .pair = pair_back,
+                                                   .capture = capture_back,
+                                                   .writers = writers_back,
+                                                   .stream = stream,
+                                                   .settled = settled,
+                                                   .fetch = fetch};
+
+bool legacy_back_open(const struct legacy_options *options, struct legacy_sink *sink, struct legacy **out,
+                      struct error *err)
+{
+    static const struct legacy base = {.ops = &ops, .session = &back_ops, .control = &control_ops};
+    const struct config *c = options->config;
+    struct pgsql_side side = {.endpoint = "target",
+                              .conninfo = c->target_conninfo,
+                              .slot = c->target_slot,
+                              .publication = c->target_publication,
+                              .stream = "reverse",
+                              .sink = sink};
+    *out = NULL;
+    return connect(options, &side, &base, out, err);
+}

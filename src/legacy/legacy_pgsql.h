@@ -7,16 +7,28 @@
 
 #include "legacy/legacy_driver.h"
 
+/* What of the config is the source's: the legacy's, or in the reverse direction the target's. */
+struct pgsql_side {
+    const char *endpoint;
+    const char *conninfo;
+    const char *slot;
+    const char *publication;
+    const char *stream;
+    struct legacy_sink *sink; /* NULL: the target, whose crossfade.progress tells how far the stream is */
+};
+
 struct legacy_pgsql {
     struct legacy base;
     struct pg_conn conn;
     const struct config *config;
+    struct pgsql_side side;
     uint64_t begun_before; /* transactions from before this stream have lower ids on the source (64 bit) */
 };
 
 /* One step of preparing. */
 struct pgsql_work {
     const struct config *config;
+    const struct pgsql_side *side;
     struct log *log;
     struct pg_conn *source;
     struct pg_conn *target;
@@ -34,15 +46,19 @@ MUST_CHECK bool pgsql_slot(const struct pgsql_work *self, struct error *err);
 MUST_CHECK bool pgsql_end(struct pg_conn *source, struct position *out, struct error *err);
 
 /* legacy_pgsql_drop.c */
-MUST_CHECK bool pgsql_drop(struct pg_conn *source, const struct legacy_notes *notes, struct buffer *said,
-                           int *undone, struct error *err);
+MUST_CHECK bool pgsql_drop(struct pg_conn *source, const struct pgsql_side *side,
+                           const struct legacy_notes *notes, struct buffer *said, int *undone,
+                           struct error *err);
 
 /* legacy_pgsql_publication.c */
 /* Publication(s), made or completed where we may. */
-MUST_CHECK bool pgsql_publication(const struct pgsql_work *self, const struct table_set *tables,
-                                  struct error *err);
+/* *added: so many tables were not in it. `first`: nobody has read it yet. */
+MUST_CHECK bool pgsql_publication(const struct pgsql_work *self, const struct table_set *tables, bool first,
+                                  uint32_t *added, struct error *err);
+/* Until every transaction that was open when the publication changed has ended. */
+MUST_CHECK bool pgsql_wait_out_writers(const struct pgsql_work *self, struct error *err);
 /* The publication of tables without a replica identity into out; NULL if there is none. Returns out. */
-const char *pgsql_insert_publication(const struct config *config, const struct table_set *tables, char *out,
+const char *pgsql_insert_publication(const struct pgsql_side *side, const struct table_set *tables, char *out,
                                      size_t size);
 /* Beside an existing slot: whoever wrote before the table was published (hazard 6). A new slot has waited for
  * older writers, but not for those that wrote their commit record while it was being made and wait for a

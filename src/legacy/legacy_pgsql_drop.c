@@ -10,6 +10,7 @@
 
 struct drop {
     struct pg_conn *source;
+    const struct pgsql_side *side;
     const struct legacy_notes *notes;
     struct buffer *said;
     int *undone;
@@ -17,15 +18,15 @@ struct drop {
 
 static bool drop_slot(struct drop *self, struct error *err)
 {
-    const char *slot = self->notes->config->legacy_slot;
+    const char *slot = self->side->slot;
     char state[16];
     /* Only one that this pipeline has made: the name may be somebody else's. */
-    const char *params[] = {self->notes->config->pipeline};
-    if (!pg_query_one(
-            self->notes->target,
-            "SELECT EXISTS (SELECT FROM crossfade.state WHERE pipeline = $1 AND object = 'stream:forward'"
-            " AND key IN ('slot_intent', 'fingerprint'))",
-            1, params, state, sizeof(state), NULL, err))
+    const char *params[] = {self->notes->config->pipeline, self->side->stream};
+    if (!pg_query_one(self->notes->target,
+                      "SELECT EXISTS (SELECT FROM crossfade.state WHERE pipeline = $1 AND object = 'stream:' "
+                      "|| $2::text"
+                      " AND key IN ('slot_intent', 'fingerprint'))",
+                      2, params, state, sizeof(state), NULL, err))
         return false;
     if (state[0] != 't') {
         buffer_printf(self->said, "slot %s: not made by this pipeline, left alone\n", slot);
@@ -63,7 +64,7 @@ static bool drop_publications(struct drop *self, struct error *err)
     for (size_t i = 0; ok && i < sizeof(tails) / sizeof(tails[0]); i++) {
         struct buffer name = {0}, sql = {0};
         char there[8];
-        buffer_printf(&name, "%s%s", self->notes->config->legacy_publication, tails[i]);
+        buffer_printf(&name, "%s%s", self->side->publication, tails[i]);
         const char *params[] = {buffer_text(&name)};
         ok = pg_query_one(self->source,
                           "SELECT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = $1)", 1,
@@ -78,9 +79,9 @@ static bool drop_publications(struct drop *self, struct error *err)
     return ok;
 }
 
-bool pgsql_drop(struct pg_conn *source, const struct legacy_notes *notes, struct buffer *said, int *undone,
-                struct error *err)
+bool pgsql_drop(struct pg_conn *source, const struct pgsql_side *side, const struct legacy_notes *notes,
+                struct buffer *said, int *undone, struct error *err)
 {
-    struct drop d = {.source = source, .notes = notes, .said = said, .undone = undone};
+    struct drop d = {.source = source, .side = side, .notes = notes, .said = said, .undone = undone};
     return drop_slot(&d, err) && drop_publications(&d, err);
 }

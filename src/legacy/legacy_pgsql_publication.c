@@ -27,15 +27,15 @@ static bool has_insert_only(const struct table_set *tables)
     return false;
 }
 
-static void insert_name(const struct config *config, char *out, size_t size)
+static void insert_name(const struct pgsql_side *side, char *out, size_t size)
 {
-    snprintf(out, size, "%s_insert", config->legacy_publication);
+    snprintf(out, size, "%s_insert", side->publication);
 }
 
-const char *pgsql_insert_publication(const struct config *config, const struct table_set *tables, char *out,
+const char *pgsql_insert_publication(const struct pgsql_side *side, const struct table_set *tables, char *out,
                                      size_t size)
 {
-    insert_name(config, out, size);
+    insert_name(side, out, size);
     return has_insert_only(tables) ? out : NULL;
 }
 
@@ -56,12 +56,19 @@ static bool note_hole(const struct pgsql_work *self, const struct table *t, stru
     return legacy_note_hole(&notes, t, "it was not in its publication for a while", err);
 }
 
+/* A publication as it should be. */
+struct wanted {
+    const char *name;
+    bool insert_only;
+    bool first; /* nobody has read it yet: nothing can be missing */
+};
+
 /* The tables of `tables` that belong to that publication and are not in it, as SQL names; *count how many. */
 static bool missing_tables(const struct pgsql_work *self, const struct table_set *tables,
-                           const char *publication, bool insert_only, struct buffer *names, uint32_t *count,
+                           const struct wanted *wanted, struct buffer *names, uint32_t *count,
                            struct error *err)
 {
-    PGresult *r = published(self, publication, err);
+    PGresult *r = published(self, wanted->name, err);
     if (!r)
         return false;
     *count = 0;
@@ -74,9 +81,9 @@ static bool missing_tables(const struct pgsql_work *self, const struct table_set
     }
     for (uint32_t i = 0; i < tables->count && ok; i++) {
         const struct table *t = tables->tables[i];
-        if (seen[i] || t->insert_only != insert_only)
+        if (seen[i] || t->insert_only != wanted->insert_only)
             continue;
-        ok = note_hole(self, t, err);
+        ok = wanted->first || note_hole(self, t, err);
         buffer_puts(names, (*count)++ ? ", " : "");
         buffer_puts(names, t->source_partitioned ? "" : "ONLY ");
         sql_qualified(names, t->from_schema, t->from_name);
@@ -94,29 +101,30 @@ static void publish_options(const struct pgsql_work *self, bool insert_only, str
     buffer_puts(sql, self->source->version >= 110000 ? ", truncate')" : "')");
 }
 
-static bool refused(const char *sql, struct error *err)
+static bool refused(const struct pgsql_work *self, const char *sql, struct error *err)
 {
     if (err->kind != ERROR_REFUSED)
         return false;
     struct error why = *err;
-    return error_set_code(err, ERROR_REFUSED, why.code, "%.500s - a DBA of the legacy side may run: %.500s",
-                          why.text, sql);
+    return error_set_code(err, ERROR_REFUSED, why.code, "%.500s - a DBA of the %s side may run: %.500s",
+                          why.text, self->side->endpoint, sql);
 }
 
 /* Makes or completes one publication. */
-static bool complete(const struct pgsql_work *self, const struct table_set *tables, const char *name,
-                     bool insert_only, struct error *err)
+static bool complete(const struct pgsql_work *self, const struct table_set *tables,
+                     const struct wanted *wanted, uint32_t *added, struct error *err)
 {
     char all[8];
     struct buffer names = {0};
     struct buffer sql = {0};
-    uint32_t count;
+    uint32_t count = 0;
+    const char *name = wanted->name;
     bool ok = pg_query_one(self->source,
                            "SELECT coalesce((SELECT puballtables::text FROM pg_catalog.pg_publication"
                            " WHERE pubname = $1), 'none')",
                            1, &name, all, sizeof(all), NULL, err);
     bool exists = ok && strcmp(all, "none") != 0;
-    ok = ok && missing_tables(self, tables, name, insert_only, &names, &count, err);
+    ok = ok && missing_tables(self, tables, wanted, &names, &count, err);
     if (!ok || count == 0)
         goto done;
     buffer_puts(&sql, exists ? "ALTER PUBLICATION " : "CREATE PUBLICATION ");
@@ -124,11 +132,12 @@ static bool complete(const struct pgsql_work *self, const struct table_set *tabl
     buffer_puts(&sql, exists ? " ADD TABLE " : " FOR TABLE ");
     buffer_put(&sql, buffer_text(&names), names.length);
     if (!exists)
-        publish_options(self, insert_only, &sql);
-    ok = pg_exec(self->source, buffer_text(&sql), err) || refused(buffer_text(&sql), err);
+        publish_options(self, wanted->insert_only, &sql);
+    ok = pg_exec(self->source, buffer_text(&sql), err) || refused(self, buffer_text(&sql), err);
     if (ok)
         log_info(self->log, "publication %s: %u table(s) added", name, count);
 done:
+    *added += count;
     buffer_free(&names);
     buffer_free(&sql);
     return ok;
@@ -136,7 +145,7 @@ done:
 
 /* Until every transaction that was open when the publication changed has ended: what it had written before
  * may be in neither the copy nor the stream. */
-static bool wait_out_writers(const struct pgsql_work *self, struct error *err)
+bool pgsql_wait_out_writers(const struct pgsql_work *self, struct error *err)
 {
     char limit[32];
     char still[8];
@@ -157,29 +166,31 @@ static bool wait_out_writers(const struct pgsql_work *self, struct error *err)
         if (clock_ms() - told > 30000) {
             told = clock_ms();
             log_info(self->log,
-                     "waiting for transactions on the legacy side that began before the publication changed");
+                     "waiting for transactions on the %s side that began before the publication changed",
+                     self->side->endpoint);
         }
         struct timespec pause = {.tv_nsec = WAIT_OUT_MS * 1000000};
         nanosleep(&pause, NULL);
     }
 }
 
-bool pgsql_publication(const struct pgsql_work *self, const struct table_set *tables, struct error *err)
+bool pgsql_publication(const struct pgsql_work *self, const struct table_set *tables, bool first,
+                       uint32_t *added, struct error *err)
 {
     char insert[80];
-    insert_name(self->config, insert, sizeof(insert));
-    if (!complete(self, tables, self->config->legacy_publication, false, err))
-        return false;
-    if (has_insert_only(tables) && !complete(self, tables, insert, true, err))
-        return false;
-    return true;
+    struct wanted all = {.name = self->side->publication, .first = first};
+    struct wanted inserts = {.name = insert, .insert_only = true, .first = first};
+    insert_name(self->side, insert, sizeof(insert));
+    *added = 0;
+    return complete(self, tables, &all, added, err) &&
+           (!has_insert_only(tables) || complete(self, tables, &inserts, added, err));
 }
 
 bool pgsql_writers(const struct pgsql_work *self, const struct table_set *tables, struct error *err)
 {
     for (uint32_t i = 0; i < tables->count; i++) {
         if (tables->tables[i]->state == TABLE_INIT)
-            return wait_out_writers(self, err);
+            return pgsql_wait_out_writers(self, err);
     }
     return true;
 }
