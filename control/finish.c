@@ -13,7 +13,7 @@
 
 #include "control/command.h"
 #include "control/redis.h"
-#include "legacy/legacy.h"
+#include "legacy/legacy_sink.h"
 #include "pgsql/sql.h"
 #include "state/lease.h"
 #include "state/schema.h"
@@ -23,6 +23,8 @@ enum { STATEMENT_TIMEOUT_MS = 60000, LOCK_TIMEOUT_MS = 10000 };
 struct finish {
     const struct context *context;
     struct legacy *legacy;
+    struct legacy *back;      /* the target, as the reverse direction's source; NULL: that never ran */
+    struct legacy_sink *sink; /* … and its sink */
     struct pg_conn target;
     struct lease lease;
     int undone; /* steps that somebody else has to do */
@@ -115,7 +117,9 @@ static bool drop_legacy(struct finish *self, struct error *err)
     struct buffer said = {0};
     struct legacy_notes notes = {
         .config = self->context->config, .target = &self->target, .epoch = self->lease.epoch};
-    bool ok = self->legacy->control->drop(self->legacy, &notes, &said, &self->undone, err);
+    bool ok = self->legacy->control->drop(self->legacy, &notes, &said, &self->undone, err) &&
+              (!self->back || self->back->control->drop(self->back, &notes, &said, &self->undone, err)) &&
+              (!self->sink || self->sink->ops->drop(self->sink, &said, err));
     fputs(buffer_text(&said), self->context->out);
     buffer_free(&said);
     return ok;
@@ -169,6 +173,22 @@ static bool delete_rows(struct finish *self, struct error *err)
     return ok;
 }
 
+/* Did the pipeline ever stream back, or was it about to? Then that is taken away too, whatever the config
+ * says now. */
+static bool open_back(struct finish *self, const struct legacy_options *options, struct error *err)
+{
+    char ran[8];
+    const char *params[] = {self->context->config->pipeline};
+    if (!pg_query_one(&self->target,
+                      "SELECT EXISTS (SELECT FROM crossfade.state WHERE pipeline = $1"
+                      " AND object = 'stream:reverse')",
+                      1, params, ran, sizeof(ran), NULL, err))
+        return false;
+    if (ran[0] != 't' && !config_is_reverse(self->context->config))
+        return true;
+    return legacy_sink_open(options, &self->sink, err) && legacy_back_open(options, NULL, &self->back, err);
+}
+
 static bool finish_steps(struct finish *self, struct error *err)
 {
     char why[200];
@@ -191,7 +211,8 @@ int command_finish(const struct context *context)
                                .lock_timeout_ms = LOCK_TIMEOUT_MS};
     if (!confirmed(context))
         return command_usage("nothing done - give --yes, or answer yes");
-    bool ok = session_target(context->config, &self.target, &err) && legacy_open(&o, &self.legacy, &err);
+    bool ok = session_target(context->config, &self.target, &err) && legacy_open(&o, &self.legacy, &err) &&
+              open_back(&self, &o, &err);
     ok = ok && finish_steps(&self, &err);
     int status = !ok ? command_fail(&err) : self.undone ? EXIT_ANSWER_NO : EXIT_GOOD;
     if (!ok && self.target.pg && PQtransactionStatus(self.target.pg) != PQTRANS_IDLE &&
@@ -200,6 +221,8 @@ int command_finish(const struct context *context)
     if (self.lease.epoch > 0 && !lease_release(&self.lease, &self.target, &second))
         status = command_fail(&second);
     legacy_close(self.legacy);
+    legacy_close(self.back);
+    legacy_sink_close(self.sink);
     pg_conn_close(&self.target);
     return status;
 }

@@ -8,18 +8,34 @@
 #include "control/command.h"
 #include "control/offsets_facts.h"
 #include "control/redis.h"
-#include "legacy/legacy.h"
+#include "legacy/legacy_sink.h"
 
 static bool read_target(struct pg_conn *target, const struct config *config, struct offsets_facts *out,
                         struct error *err)
 {
-    if (!session_holder(target, config, out->holder, sizeof(out->holder), &out->epoch, err) ||
-        !store_progress_get(target, config->pipeline, "forward", &out->lanes, &out->lane_count, err))
+    if (!session_holder(target, config, out->holder, sizeof(out->holder), &out->epoch, err))
+        return false;
+    if (out->reverse)
+        return pgsql_fingerprint_get(target, config->pipeline, "reverse", &out->stored, &out->has_stored,
+                                     err);
+    if (!store_progress_get(target, config->pipeline, "forward", &out->lanes, &out->lane_count, err))
         return false;
     out->other_engine = config->legacy_kind != LEGACY_POSTGRESQL;
     if (out->other_engine)
         return store_fingerprint_start(target, config->pipeline, "forward", &out->start, err);
     return pgsql_fingerprint_get(target, config->pipeline, "forward", &out->stored, &out->has_stored, err);
+}
+
+/* The reverse direction's rows are the legacy's; before the first start there may be no table of them. */
+static bool read_sink(const struct config *config, struct offsets_facts *out, struct error *err)
+{
+    struct legacy_options o = {
+        .config = config, .job = "control", .connect_timeout_ms = (int)config->connect_timeout_ms};
+    struct legacy_sink *sink = NULL;
+    bool ok = legacy_sink_open(&o, &sink, err) &&
+              (!out->has_stored || sink->ops->progress(sink, &out->lanes, &out->lane_count, err));
+    legacy_sink_close(sink);
+    return ok;
 }
 
 static bool read_slot(struct pg_conn *source, const char *name, struct offsets_facts *out, struct error *err)
@@ -54,18 +70,19 @@ static bool read_source(const struct config *config, struct offsets_facts *out, 
 {
     struct pg_conn source = {0};
     char end[32];
-    if (!session_legacy(config, &source, err))
+    const char *slot = out->reverse ? config->target_slot : config->legacy_slot;
+    if (!(out->reverse ? session_target_bare(config, &source, err) : session_legacy(config, &source, err)))
         return false;
-    bool ok = pgsql_fingerprint_read(&source, &out->now, err) &&
-              read_slot(&source, config->legacy_slot, out, err) &&
+    bool ok = pgsql_fingerprint_read(&source, &out->now, err) && read_slot(&source, slot, out, err) &&
               pg_query_one(&source,
                            "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
                            " ELSE pg_current_wal_insert_lsn() END",
                            0, NULL, end, sizeof(end), NULL, err) &&
               (position_parse(end, &out->source_end) ||
                error_set(err, ERROR_REFUSED, "the end of WAL can't be understood"));
-    snprintf(out->now.slot, sizeof(out->now.slot), "%s", config->legacy_slot);
-    snprintf(out->now.publication, sizeof(out->now.publication), "%s", config->legacy_publication);
+    snprintf(out->now.slot, sizeof(out->now.slot), "%s", slot);
+    snprintf(out->now.publication, sizeof(out->now.publication), "%s",
+             out->reverse ? config->target_publication : config->legacy_publication);
     pg_conn_close(&source);
     return ok;
 }
@@ -117,7 +134,7 @@ static cJSON *sink_json(const struct offsets_facts *f)
         const struct store_progress *lane = &f->lanes[i];
         cJSON *row = cJSON_CreateObject();
         char time[40];
-        cJSON_AddStringToObject(row, "stream", "forward");
+        cJSON_AddStringToObject(row, "stream", f->reverse ? "reverse" : "forward");
         cJSON_AddNumberToObject(row, "lane", lane->lane);
         add_position(row, "position", lane->position);
         add_int64(row, "epoch", lane->epoch);
@@ -137,7 +154,7 @@ static cJSON *slot_json(const struct config *config, const struct offsets_facts 
     if (f->other_engine)
         cJSON_AddNullToObject(slot, "name");
     else
-        cJSON_AddStringToObject(slot, "name", config->legacy_slot);
+        cJSON_AddStringToObject(slot, "name", f->reverse ? config->target_slot : config->legacy_slot);
     cJSON_AddItemToObject(slot, "error",
                           f->source_error[0] ? cJSON_CreateString(f->source_error) : cJSON_CreateNull());
     cJSON_AddBoolToObject(slot, "exists", f->slot.exists);
@@ -232,7 +249,7 @@ static void print_offsets(cJSON *json, bool as_json, FILE *out)
 int command_offsets(const struct context *context)
 {
     struct pg_conn target = {0};
-    struct offsets_facts facts = {0};
+    struct offsets_facts facts = {.reverse = config_is_reverse(context->config)};
     struct buffer words = {0};
     struct error err = {0};
     if (!session_target(context->config, &target, &err))
@@ -242,7 +259,8 @@ int command_offsets(const struct context *context)
         return command_fail(&err);
     }
     bool asked = facts.other_engine ? ask_engine(&target, context->config, &facts, &err)
-                                    : read_source(context->config, &facts, &err);
+                                    : (!facts.reverse || read_sink(context->config, &facts, &err)) &&
+                                          read_source(context->config, &facts, &err);
     if (!asked)
         snprintf(facts.source_error, sizeof(facts.source_error), "%.399s", err.text);
     pg_conn_close(&target);

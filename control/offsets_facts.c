@@ -42,9 +42,10 @@ static bool contradicts(const struct offsets_facts *f, struct buffer *words)
     else if (low.kind != POSITION_NONE && position_compare(f->slot.confirmed, low) > 0)
         buffer_printf(
             words,
-            "refuse, exit 4: the slot is confirmed up to %s, the target holds changes up to %s only: it has "
+            "refuse, exit 4: the slot is confirmed up to %s, the %s holds changes up to %s only: it has "
             "lost its tail, or the slot was made anew",
-            position_format(f->slot.confirmed, confirmed), position_format(low, at));
+            position_format(f->slot.confirmed, confirmed), f->reverse ? "legacy side" : "target",
+            position_format(low, at));
     return words->length > 0;
 }
 
@@ -58,7 +59,8 @@ enum offsets_decision offsets_decide(const struct offsets_facts *f, struct buffe
     }
     if (!f->has_stored) {
         buffer_puts(words, f->other_engine ? "begin: wait for a marker to be captured, then copy"
-                                           : "begin: make publication and slot, then copy");
+                           : f->reverse ? "begin: make publication and slot in the target, then stream back"
+                                        : "begin: make publication and slot, then copy");
         return OFFSETS_FIRST;
     }
     if (contradicts(f, words))

@@ -20,6 +20,7 @@ struct slot_facts {
 };
 
 struct offsets_facts {
+    bool reverse;     /* the stream: "reverse", from the target; else "forward" */
     char holder[160]; /* of a fresh lease; empty: none */
     int64_t epoch;
     struct store_progress *lanes;

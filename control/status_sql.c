@@ -8,6 +8,7 @@
 #include "config.h"
 #include "control/command.h"
 #include "control/redis.h"
+#include "legacy/legacy_sink.h"
 #include "state/store.h"
 #include "state/wish.h"
 
@@ -134,8 +135,9 @@ static void ask_source(const struct config *config, struct position *end, struct
 {
     struct pg_conn source = {0};
     struct error err = {0};
-    const char *params[] = {config->legacy_slot};
-    if (!session_legacy(config, &source, &err))
+    bool back = config_is_reverse(config);
+    const char *params[] = {back ? config->target_slot : config->legacy_slot};
+    if (!(back ? session_target_bare(config, &source, &err) : session_legacy(config, &source, &err)))
         return;
     PGresult *r = pg_query(&source,
                            "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
@@ -154,6 +156,24 @@ static void add_position(cJSON *object, const char *name, struct position p)
     cJSON_AddStringToObject(object, name, position_format(p, text));
 }
 
+/* The reverse direction's are the legacy's, and nobody's where that can't be asked. */
+static bool read_lanes(const struct config *config, struct pg_conn *target, struct store_progress **lanes,
+                       int *count, struct error *err)
+{
+    struct legacy_options o = {
+        .config = config, .job = "control", .connect_timeout_ms = (int)config->connect_timeout_ms};
+    struct legacy_sink *sink = NULL;
+    struct error ignored;
+    if (!config_is_reverse(config))
+        return store_progress_get(target, config->pipeline, "forward", lanes, count, err);
+    *lanes = NULL;
+    *count = 0;
+    if (legacy_sink_open(&o, &sink, &ignored))
+        (void)!sink->ops->progress(sink, lanes, count, &ignored);
+    legacy_sink_close(sink);
+    return true;
+}
+
 static bool add_streams(const struct config *config, struct pg_conn *target, cJSON *out, struct error *err)
 {
     struct store_progress *lanes;
@@ -161,21 +181,22 @@ static bool add_streams(const struct config *config, struct pg_conn *target, cJS
     char lag[24];
     uint64_t behind;
     int count;
-    if (!store_progress_get(target, config->pipeline, "forward", &lanes, &count, err))
+    const char *name = config_is_reverse(config) ? "reverse" : "forward";
+    if (!read_lanes(config, target, &lanes, &count, err))
         return false;
     for (int i = 0; i < count; i++) {
         if (i == 0 || position_compare(lanes[i].position, applied) < 0)
             applied = lanes[i].position;
     }
     free(lanes);
-    if (config->legacy_kind == LEGACY_POSTGRESQL)
+    if (config->legacy_kind == LEGACY_POSTGRESQL || config_is_reverse(config))
         ask_source(config, &end, &confirmed);
     else
         confirmed = applied; /* nothing is confirmed to such a source: what is applied counts */
     cJSON *streams = cJSON_AddArrayToObject(out, "streams");
     cJSON *stream = cJSON_CreateObject();
-    cJSON_AddStringToObject(stream, "name", "forward");
-    cJSON_AddStringToObject(stream, "direction", "forward");
+    cJSON_AddStringToObject(stream, "name", name);
+    cJSON_AddStringToObject(stream, "direction", name);
     cJSON_AddStringToObject(stream, "received", "");
     add_position(stream, "applied", applied);
     add_position(stream, "confirmed", confirmed);
