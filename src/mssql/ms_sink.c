@@ -208,6 +208,7 @@ bool ms_sink_open(const struct ms_sink_options *options, struct sink **out, stru
     s->park_limit = options->park_limit;
     s->quarantine_limit = options->quarantine_limit;
     s->set_rows = options->set_rows;
+    s->bulk_rows = options->bulk_rows;
     *out = NULL;
     if (!ms_conn_open(&s->conn, &conn, err) || !look(s, err) || !claim(s, position, err))
         goto failed;

@@ -33,7 +33,8 @@ struct ms_sink_options {
     struct sink_events events;
     int64_t park_limit;       /* bytes per table */
     int64_t quarantine_limit; /* rows per table */
-    size_t set_rows;          /* from so many rows on a set goes by bulk copy; 0: the default */
+    size_t set_rows;          /* from so many rows on a set is one statement; 0: the default */
+    size_t bulk_rows;         /* … and comes by bulk copy; 0: the default; SIZE_MAX: never */
 };
 
 /* Connects, claims the lane's progress row under the epoch (ERROR_FENCED if a higher one is there) and

@@ -99,7 +99,7 @@ struct ms_sink {
     struct sink_events events;
     int64_t park_limit;
     int64_t quarantine_limit;
-    size_t set_rows;
+    size_t set_rows, bulk_rows;
 
     struct position applied; /* of the progress row, committed */
     char applied_text[POSITION_TEXT_SIZE];

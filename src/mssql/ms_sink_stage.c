@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * Sets on their way: a session's #temp table for each table, operation and column set, made once, emptied for
- * each batch and filled by bulk copy before the transaction begins, so that no lock is held meanwhile. Bulk
- * copy goes into no table but these: it skips triggers and constraints, and converts no characters.
+ * each batch and filled before the transaction begins, so that no lock is held meanwhile. Small sets come as
+ * VALUES lists in the batch that empties the table; larger ones by bulk copy, which takes three round trips.
+ * Bulk copy goes into no table but these: it skips triggers and constraints, and converts no characters.
  *
  * Columns: [s] tells the steps of one batch apart, k<column> are keys, c<column> values; text is UTF-16 in
  * nvarchar, times have seven digits. Values are encoded and sent row by row.
@@ -20,7 +21,7 @@
 #include "model/compact.h"
 #include "mssql/sql.h"
 
-enum { STAGES_MAX = 100 };
+enum { STAGES_MAX = 100, BULK_ROWS = 32, LIST_ROWS = 100 };
 
 /* A step whose rows go into the stage with this batch. */
 struct part {
@@ -37,6 +38,7 @@ struct ms_stage {
     bool made;
     struct part *parts, **last; /* in the arena of the apply */
     uint32_t part_count;
+    size_t rows;
     bool *odd; /* by column: some value with a code page is not ASCII; in the arena */
 };
 
@@ -92,6 +94,7 @@ void ms_sink_stage_reset(struct ms_sink *s)
     for (size_t i = 0; i < s->stage_count; i++) {
         s->stages[i].parts = NULL;
         s->stages[i].part_count = 0;
+        s->stages[i].rows = 0;
     }
 }
 
@@ -110,6 +113,7 @@ bool ms_sink_stage_add(struct ms_sink *s, const struct net_step *step, struct ms
     *p = (struct part){.step = step, .number = ++g->part_count};
     *g->last = p;
     g->last = &p->next;
+    g->rows += step->count;
     *out = g;
     *number = p->number;
     return true;
@@ -120,62 +124,15 @@ void ms_sink_stage_free(struct ms_sink *s)
     free(s->stages); /* the tables go with the session */
 }
 
-/* --- making --- */
-
-static void put_create(const struct ms_stage *self, struct buffer *sql)
-{
-    const struct ms_sink_table *t = self->t;
-    buffer_printf(sql, "CREATE TABLE [%s] ([s] int NOT NULL", self->name);
-    for (uint16_t i = 0; has_key(self) && i < t->table->key_count; i++) {
-        uint16_t at = t->table->key[i];
-        buffer_printf(sql, ", [k%u] ", at);
-        ms_type_staging(&t->columns[at].type, &t->columns[at].carrier, sql);
-        buffer_puts(sql, " NULL");
-    }
-    for (uint16_t i = 0; i < t->table->column_count; i++) {
-        if (!is_value(self, i))
-            continue;
-        buffer_printf(sql, ", [c%u] ", i);
-        ms_type_staging(&t->columns[i].type, &t->columns[i].carrier, sql);
-        buffer_puts(sql, " NULL");
-    }
-    buffer_puts(sql, ");\n");
-}
-
-/* Stages of former batches are dropped when there are too many. */
-static void put_room(struct ms_sink *s, struct buffer *sql)
-{
-    for (size_t i = 0; i < s->stage_count; i++) {
-        struct ms_stage *g = &s->stages[i];
-        if (g->parts && !g->made)
-            put_create(g, sql);
-        else if (g->parts)
-            buffer_printf(sql, "TRUNCATE TABLE [%s];\n", g->name);
-    }
-}
-
-/* --- filling --- */
+/* --- rows --- */
 
 struct filling {
     struct ms_sink *s;
     struct ms_stage *stage;
-    struct ms_bound *bounds;
-    int columns; /* without [s] */
+    struct ms_bound *bounds, *end; /* of the row encoded last */
+    int columns;                   /* without [s] */
     int32_t number;
 };
-
-static bool send_row(struct filling *f, struct error *err)
-{
-    DBPROCESS *db = f->s->conn.db;
-    bool ok = true;
-    for (int i = 0; ok && i < f->columns; i++) {
-        const struct ms_bound *b = &f->bounds[i];
-        ok = bcp_collen(db, b->null ? 0 : b->varlen, i + 2) == SUCCEED &&
-             bcp_colptr(db, (BYTE *)f->s->bytes.data + b->offset, i + 2) == SUCCEED;
-    }
-    ok = ok && bcp_sendrow(db) == SUCCEED;
-    return ok || error_set(err, ERROR_RETRY, "bulk copy failed");
-}
 
 static bool encode_row(struct filling *f, const struct net_row *row, struct error *err)
 {
@@ -195,7 +152,102 @@ static bool encode_row(struct filling *f, const struct net_row *row, struct erro
         if (t->columns[i].code_page && !f->stage->odd[i])
             f->stage->odd[i] = ms_sink_has_other_than_ascii(&row->row[i]);
     }
+    f->end = b;
     return true;
+}
+
+/* --- making --- */
+
+static void put_create(const struct ms_stage *self, struct buffer *sql)
+{
+    const struct ms_sink_table *t = self->t;
+    const char *comma = "";
+    buffer_printf(sql, "CREATE TABLE [%s] (", self->name);
+    for (uint16_t i = 0; has_key(self) && i < t->table->key_count; i++) {
+        uint16_t at = t->table->key[i];
+        buffer_printf(sql, "%s[k%u] ", comma, at);
+        comma = ", ";
+        ms_type_staging(&t->columns[at].type, &t->columns[at].carrier, sql);
+        buffer_puts(sql, " NULL");
+    }
+    for (uint16_t i = 0; i < t->table->column_count; i++) {
+        if (!is_value(self, i))
+            continue;
+        buffer_printf(sql, "%s[c%u] ", comma, i);
+        comma = ", ";
+        ms_type_staging(&t->columns[i].type, &t->columns[i].carrier, sql);
+        buffer_puts(sql, " NULL");
+    }
+    buffer_printf(sql, "%s[s] int NOT NULL);\n", comma);
+}
+
+/* Stages of former batches are dropped when there are too many. */
+static void put_room(struct ms_sink *s, struct buffer *sql)
+{
+    for (size_t i = 0; i < s->stage_count; i++) {
+        struct ms_stage *g = &s->stages[i];
+        if (g->parts && !g->made)
+            put_create(g, sql);
+        else if (g->parts)
+            buffer_printf(sql, "TRUNCATE TABLE [%s];\n", g->name);
+    }
+}
+
+/* --- filling --- */
+
+static bool is_bulk(const struct ms_sink *s, const struct ms_stage *stage)
+{
+    return stage->rows >= (s->bulk_rows ? s->bulk_rows : BULK_ROWS);
+}
+
+/* A list's column has one type before it is the table's: no text among them where a time is meant. */
+static void put_item(const struct ms_bound *b, const char *bytes, struct buffer *sql)
+{
+    static const char *const types[] = {[MS_WIRE_DATE] = "date",
+                                        [MS_WIRE_TIME] = "time(7)",
+                                        [MS_WIRE_DATETIME2] = "datetime2(7)",
+                                        [MS_WIRE_DATETIMEOFFSET] = "datetimeoffset(7)"};
+    const char *type = b->type < sizeof(types) / sizeof(types[0]) && !b->null ? types[b->type] : NULL;
+    if (type)
+        buffer_printf(sql, "CONVERT(%s, ", type);
+    ms_sink_literal(b, bytes, sql);
+    buffer_puts(sql, type ? "), " : ", ");
+}
+
+/* Lists of literals: their texts have the column's own scale, so that a list's common type holds them all. */
+static bool put_lists(struct ms_sink *s, struct ms_stage *stage, struct buffer *sql, struct error *err)
+{
+    struct filling f = {.s = s, .stage = stage};
+    size_t rows = 0;
+    f.bounds = arena_alloc(s->arena, (2u * stage->t->table->column_count + 1) * sizeof(*f.bounds));
+    for (const struct part *p = stage->parts; p; p = p->next) {
+        for (size_t i = 0; i < p->step->count; i++, rows++) {
+            if (!encode_row(&f, &p->step->rows[i], err))
+                return false;
+            if (rows % LIST_ROWS == 0)
+                buffer_printf(sql, "%sINSERT INTO [%s] VALUES\n(", rows ? ";\n" : "", stage->name);
+            else
+                buffer_puts(sql, ",\n(");
+            for (const struct ms_bound *b = f.bounds; b < f.end; b++)
+                put_item(b, buffer_text(&s->bytes), sql);
+            buffer_printf(sql, "%u)", p->number);
+        }
+    }
+    buffer_puts(sql, ";\n");
+    return true;
+}
+
+static bool send_row(struct filling *f, struct error *err)
+{
+    DBPROCESS *db = f->s->conn.db;
+    bool ok = true;
+    for (int i = 0; ok && i < f->columns; i++) {
+        const struct ms_bound *b = &f->bounds[i];
+        ok = bcp_collen(db, b->null ? 0 : b->varlen, i + 1) == SUCCEED &&
+             bcp_colptr(db, (BYTE *)f->s->bytes.data + b->offset, i + 1) == SUCCEED;
+    }
+    ok = ok && bcp_sendrow(db) == SUCCEED;
+    return ok || error_set(err, ERROR_RETRY, "bulk copy failed");
 }
 
 static bool bind_column(DBPROCESS *db, const struct ms_sink_column *c, int at)
@@ -211,15 +263,15 @@ static bool bind_all(struct filling *f)
 {
     const struct ms_sink_table *t = f->stage->t;
     DBPROCESS *db = f->s->conn.db;
-    int at = 2;
-    bool ok = bcp_bind(db, (BYTE *)&f->number, 0, -1, NULL, 0, MS_WIRE_INT4, 1) == SUCCEED;
+    int at = 1;
+    bool ok = true;
     for (uint16_t i = 0; ok && has_key(f->stage) && i < t->table->key_count; i++)
         ok = bind_column(db, &t->columns[t->table->key[i]], at++);
     for (uint16_t i = 0; ok && i < t->table->column_count; i++)
         if (is_value(f->stage, i))
             ok = bind_column(db, &t->columns[i], at++);
-    f->columns = at - 2;
-    return ok;
+    f->columns = at - 1;
+    return ok && bcp_bind(db, (BYTE *)&f->number, 0, -1, NULL, 0, MS_WIRE_INT4, at) == SUCCEED;
 }
 
 static bool send_parts(struct filling *f, size_t *sent, struct error *err)
@@ -257,18 +309,19 @@ static bool fill(struct ms_sink *s, struct ms_stage *stage, struct error *err)
 bool ms_sink_stage_load(struct ms_sink *s, struct error *err)
 {
     struct buffer sql = {0};
+    bool ok = true;
     put_room(s, &sql);
-    bool ok = sql.length == 0 || ms_exec(&s->conn, buffer_text(&sql), err);
+    for (size_t i = 0; ok && i < s->stage_count; i++)
+        if (s->stages[i].parts && !is_bulk(s, &s->stages[i]))
+            ok = put_lists(s, &s->stages[i], &sql, err);
+    ok = ok && (sql.length == 0 || ms_exec(&s->conn, buffer_text(&sql), err));
     buffer_free(&sql);
-    if (!ok) {
-        if (err->kind == ERROR_DATA)
-            err->kind = ERROR_REFUSED;
+    if (!ok)
         return false;
-    }
     for (size_t i = 0; i < s->stage_count; i++)
         s->stages[i].made = s->stages[i].made || s->stages[i].parts;
     for (size_t i = 0; i < s->stage_count; i++)
-        if (s->stages[i].parts && !fill(s, &s->stages[i], err))
+        if (s->stages[i].parts && is_bulk(s, &s->stages[i]) && !fill(s, &s->stages[i], err))
             return false;
     return true;
 }

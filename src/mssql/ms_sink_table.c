@@ -107,7 +107,7 @@ static bool make_column(const struct table *t, uint16_t at, const struct ms_cata
 static bool is_carried(const struct table *t, const struct ms_catalog_table *c, int at)
 {
     for (uint16_t i = 0; i < t->column_count; i++)
-        if (ms_catalog_column_at(c, t->columns[i].sink) == at)
+        if (ms_catalog_column_at(c, t->columns[i].sink) == ms_catalog_column_at(c, c->columns[at].name))
             return true;
     return false;
 }

@@ -401,8 +401,8 @@ static void test_script_is_idempotent_and_quotes_the_login(void **state)
         batches++;
     for (const char *at = strstr(text, "IF "); at; at = strstr(at + 1, "IF "))
         guarded++;
-    assert_int_equal(batches, 7);
-    assert_int_equal(guarded, 6);
+    assert_int_equal(batches, 9);
+    assert_int_equal(guarded, 8);
     assert_non_null(strstr(text, "TO [a]]b]"));
     buffer_clear(&script);
     marker_script(false, false, NULL, &script);
