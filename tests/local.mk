@@ -66,6 +66,7 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/test_reverse_sqlserver.py \
 	tests/scenario/test_service.py \
 	tests/scenario/test_sqlserver_check.py \
+	tests/scenario/test_sqlserver_bad_input.py \
 	tests/scenario/test_sqlserver_move.py \
 	tests/scenario/test_sqlserver_schema.py \
 	tests/scenario/test_sqlserver_values.py \
