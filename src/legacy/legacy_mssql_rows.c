@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "legacy/legacy_mssql.h"
 #include "mssql/copy_out.h"
+#include "mssql/ms_sink_part.h"
 #include "mssql/row.h"
 #include "mssql/sql.h"
 #include "pgsql/sql.h"
@@ -53,6 +54,25 @@ static void put_bytes(const char *text, struct buffer *out)
         buffer_put(out, text + 2, strspn(text + 2, "0123456789abcdefABCDEF"));
 }
 
+/* A moment as the local time that the column has for it. */
+static bool put_local(const struct ms_row_column *column, const char *text, struct buffer *out,
+                      struct error *err)
+{
+    const struct value value = {text, (uint32_t)strlen(text), VALUE_TEXT};
+    struct buffer bytes = {0};
+    struct ms_bound bound;
+    bool ok = ms_value_encode(&column->codec, &value, &bytes, &bound, err);
+    if (ok) {
+        buffer_puts(out, "CONVERT(");
+        ms_type_declare(&column->type, out);
+        buffer_puts(out, ", ");
+        ms_sink_literal(&bound, buffer_text(&bytes), out);
+        buffer_puts(out, ")");
+    }
+    buffer_free(&bytes);
+    return ok || error_prefix(err, "column %s", column->name);
+}
+
 /* A value as PostgreSQL writes it, as a literal of the column's type. */
 static void put_literal(const struct ms_row_column *column, const char *text, struct buffer *out)
 {
@@ -84,8 +104,8 @@ static void put_literal(const struct ms_row_column *column, const char *text, st
 }
 
 /* One statement, and so one result set, a key. */
-static void put_select(const struct ms_catalog_table *from, const struct ms_row_plan *plan, char *const *key,
-                       struct buffer *sql)
+static bool put_select(const struct ms_catalog_table *from, const struct ms_row_plan *plan, char *const *key,
+                       struct buffer *sql, struct error *err)
 {
     const struct table *t = plan->table;
     buffer_puts(sql, "SELECT ");
@@ -98,9 +118,13 @@ static void put_select(const struct ms_catalog_table *from, const struct ms_row_
         buffer_puts(sql, i ? " AND " : " WHERE ");
         ms_sql_column(sql, "t", column->name);
         buffer_puts(sql, " = ");
-        put_literal(column, key[i], sql);
+        if (!column->codec.policy.zone)
+            put_literal(column, key[i], sql);
+        else if (!put_local(column, key[i], sql, err))
+            return error_prefix(err, "%s", t->from);
     }
     buffer_puts(sql, ";\n");
+    return true;
 }
 
 /* --- from the one side to the other --- */
@@ -256,7 +280,7 @@ bool mssql_fetch(struct legacy_mssql *self, const struct legacy_notes *notes, co
         return error_set(err, ERROR_TABLE, "%s is not there any more", table->from);
     bool ok = ms_row_plan_make(from, table, NULL, notes->config->value_limit, &f.plan, err);
     for (size_t i = 0; i < count && ok; i++)
-        put_select(from, &f.plan, keys[i], &sql);
+        ok = put_select(from, &f.plan, keys[i], &sql, err);
     f.sql = buffer_text(&sql);
     PGresult *r = ok && read_all(&f, err) ? carry(&f, notes->target, err) : NULL;
     if (r)

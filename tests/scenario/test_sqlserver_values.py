@@ -67,10 +67,12 @@ def test_25_one_rule_in_copy_and_stream(moving, policy, text):
     m.pipeline.move()
     r = m.pipeline.start(ready=True)
     m.source.execute(insert(20))
-    m.source.execute("UPDATE dbo.b SET id = id + 100 WHERE id = 11")  # its large value does not come: it is read again
+    m.source.execute("UPDATE dbo.b SET id = id + 100 WHERE id = 11")
+    m.target.execute("DELETE FROM b WHERE id = 10")  # so its change brings too little: it is read again
+    m.source.execute("UPDATE dbo.b SET w = 'again' WHERE id = 10")
     m.source.execute("INSERT INTO dbo.b VALUES (99, N'last', NULL, NULL)")
     pair = "a\U0001F600b"
-    expected = [(1, "good", "good", "good"), (10, text, text, text), (12, pair, "x", pair), (20, text, text, text), (21, text, "x", text),
+    expected = [(1, "good", "good", "good"), (10, text, "again", text), (12, pair, "x", pair), (20, text, text, text), (21, text, "x", text),
                 (22, pair, "x", pair), (99, "last", None, None), (111, text, "x", text)]
 
     def same():
@@ -81,6 +83,7 @@ def test_25_one_rule_in_copy_and_stream(moving, policy, text):
     except AssertionError:
         raise AssertionError(f"{rows(m, 'b')}\nnot\n{expected}\n{r.tail()}") from None
     assert set(states(r).values()) == {"streaming"}
+    wait_for(lambda: "read again" in r.log, 30, "it was read again")
 
 
 def test_25_refused_in_the_stream(moving):
@@ -116,9 +119,9 @@ def test_refused_in_a_key(moving):
 MOMENTS = ["0001-01-01 00:00:00", "1883-11-18 12:05:00", "1900-01-01 00:00:00", "1969-12-31 23:59:59.999", "2024-03-10 01:59:59.999", "2024-03-10 02:00:00",
            "2024-03-10 02:30:00", "2024-03-10 03:00:00", "2024-11-03 00:59:59.999", "2024-11-03 01:00:00", "2024-11-03 01:30:00", "2024-11-03 02:00:00",
            "2024-03-31 02:30:00", "2024-10-27 02:30:00", "2449-12-31 23:59:59", "2700-07-04 02:30:00", "9999-12-31 23:59:59.997"]
-ZONED = """CREATE TABLE dbo.z (id int NOT NULL PRIMARY KEY, at datetime2(3) NULL, raw datetime2(3) NULL, b datetime NULL, b_raw datetime NULL,
- d date NULL, d_raw date NULL, note nvarchar(max) NULL)"""
-ZONED_PG = """CREATE TABLE z (id int PRIMARY KEY, at timestamptz, raw timestamp, b timestamptz, b_raw timestamp, d timestamptz, d_raw date, note text);"""
+ZONED = """CREATE TABLE dbo.z (id int NOT NULL, at datetime2(3) NOT NULL, raw datetime2(3) NULL, b datetime NULL, b_raw datetime NULL,
+ d date NULL, d_raw date NULL, note nvarchar(max) NULL, PRIMARY KEY (at, id))"""
+ZONED_PG = """CREATE TABLE z (id int, at timestamptz, raw timestamp, b timestamptz, b_raw timestamp, d timestamptz, d_raw date, note text, PRIMARY KEY (at, id));"""
 ZONED_DIFFERENCES = """SELECT id, at, raw, b, b_raw, d, d_raw FROM z WHERE at IS DISTINCT FROM raw AT TIME ZONE 'America/Chicago'
  OR b IS DISTINCT FROM b_raw AT TIME ZONE 'Europe/Berlin' OR d IS DISTINCT FROM d_raw::timestamp AT TIME ZONE 'America/Chicago'"""
 
@@ -141,13 +144,17 @@ def test_time_zones(moving):
     assert m.target.query("SELECT count(*), count(DISTINCT at) > 10 FROM z") == [(len(MOMENTS), True)]
     r = m.pipeline.start(ready=True)
     m.source.execute(zoned(100))
-    m.source.execute("UPDATE dbo.z SET id = id + 1000 WHERE id < 5")  # read again
+    m.source.execute("UPDATE dbo.z SET id = id + 1000 WHERE id < 5")
+    m.target.execute("DELETE FROM z WHERE id IN (9, 10)")  # read again, by the local time
+    m.source.execute("UPDATE dbo.z SET b = '2001-07-01', b_raw = '2001-07-01' WHERE id IN (9, 10)")
 
     def there():
         assert r.running, r.tail()
-        return m.target.query("SELECT count(*), count(*) FILTER (WHERE id >= 1000) FROM z") == [(2 * len(MOMENTS), 5)]
+        return m.target.query("SELECT count(*), count(*) FILTER (WHERE id >= 1000), count(*) FILTER (WHERE b_raw = '2001-07-01') FROM z") == \
+            [(2 * len(MOMENTS), 5, 2)]
     wait_for(there, 60, "the rows are there")
     assert m.target.query(ZONED_DIFFERENCES) == []
+    wait_for(lambda: "read again" in r.log, 30, "they were read again")
     naive = sorted(m.source.query("SELECT id, CONVERT(varchar(30), raw, 121) FROM dbo.z"))
     assert naive == sorted(m.target.query("SELECT id, to_char(raw, 'YYYY-MM-DD HH24:MI:SS.MS') FROM z"))
 
@@ -162,6 +169,16 @@ def refused_start(m, *parts):
     assert r.wait_exit(40) != 0, r.tail()
     for p in parts:
         assert p in r.log, f"no {p!r} in\n{r.tail()}"
+
+
+def test_check_data_knows_the_policy(moving):
+    """check --data: what PostgreSQL refuses fails, what bad_text takes care of is a warning"""
+    m = moving.prepare(f"{OTHERS} {B} {FILL}; INSERT INTO dbo.b VALUES (7, {A_NUL}, NULL, NULL)", TARGET)
+    for policy, level, name in (("refuse", "fail", "data_refused"), ("strip", "warn", "data_changed")):
+        m.pipeline.config["legacy"]["bad_text"] = policy
+        out = m.pipeline.crossfade("check", "--data", "--json")[1]
+        found = [(f["level"], f["code"]) for f in json.loads(out)["findings"] if f["object"] == "dbo.b.v" and "NUL" in f["text"]]
+        assert found == [(level, name)], out
 
 
 def test_time_zone_findings(moving):
