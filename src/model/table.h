@@ -72,8 +72,8 @@ struct table {
     char *from_name;
     char *to_schema;
     char *to_name;
-    /* schema.name for people, state rows and metrics; in the reverse direction both are the legacy's, so that a
-     * table's states keep their name. */
+    /* schema.name for people, state rows and metrics; in the reverse direction both are the legacy's, so that
+     * a table's states keep their name. */
     char *from;
     char *to;
     char *group;
@@ -102,8 +102,8 @@ struct table {
     /* Its capture tells what a row is now, not what was done to it: always applied so that it converges, and
      * no row is missing or already there by mistake. */
     bool net_changes;
-    int rank; /* foreign-key depth: parents before children */
-    int lane; /* which lane carries it */
+    int rank;            /* foreign-key depth: parents before children */
+    int lane;            /* which lane carries it */
     const char *capture; /* how its changes are captured, as the config writes it; static; NULL: not known */
     enum table_state state;
     int64_t source_rows; /* estimate, -1 unknown */
