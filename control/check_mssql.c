@@ -37,6 +37,16 @@ enum capture_kind check_mssql_kind(const struct check_mssql *self, const struct 
     return c->legacy_capture;
 }
 
+bool check_mssql_uses_cdc(const struct check_mssql *self)
+{
+    for (uint32_t i = 0; i < self->catalog.count; i++) {
+        const struct ms_catalog_table *t = &self->catalog.tables[i];
+        if (check_mssql_wants(self, t) && check_mssql_kind(self, t) == CAPTURE_CDC)
+            return true;
+    }
+    return self->catalog.count == 0;
+}
+
 char *check_mssql_name(const struct ms_catalog_table *t, const struct ms_catalog_column *c)
 {
     struct buffer out = {0};

@@ -26,6 +26,7 @@ void check_mssql_collisions(struct check_mssql *self);
 /* Is it one of the pipeline's? */
 bool check_mssql_wants(const struct check_mssql *self, const struct ms_catalog_table *t);
 enum capture_kind check_mssql_kind(const struct check_mssql *self, const struct ms_catalog_table *t);
+bool check_mssql_uses_cdc(const struct check_mssql *self); /* any table */
 /* "schema.table" for findings; malloc'ed. */
 char *check_mssql_name(const struct ms_catalog_table *t, const struct ms_catalog_column *c);
 /* A statement failed: a finding. Returns false. */

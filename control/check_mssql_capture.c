@@ -247,8 +247,7 @@ static void check_cdc_table(struct check_mssql *self, const struct ms_catalog_ta
 
 void check_mssql_capture(struct check_mssql *self)
 {
-    bool cdc = self->catalog.database.cdc;
-    if (cdc) {
+    if (self->catalog.database.cdc && check_mssql_uses_cdc(self)) {
         check_agent(self);
         check_jobs(self);
         check_progress(self);

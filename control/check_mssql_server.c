@@ -47,22 +47,12 @@ static void check_version(struct check_mssql *self)
     }
 }
 
-static bool needs_cdc(const struct check_mssql *self)
-{
-    for (uint32_t i = 0; i < self->catalog.count; i++) {
-        const struct ms_catalog_table *t = &self->catalog.tables[i];
-        if (check_mssql_wants(self, t) && check_mssql_kind(self, t) == CAPTURE_CDC)
-            return true;
-    }
-    return self->catalog.count == 0;
-}
-
 static void check_azure(struct check_mssql *self)
 {
     const char *o = self->server.objective;
     bool small = strcasecmp(o, "Basic") == 0 || strcasecmp(o, "S0") == 0 || strcasecmp(o, "S1") == 0 ||
                  strcasecmp(o, "S2") == 0;
-    if (small && needs_cdc(self))
+    if (small && check_mssql_uses_cdc(self))
         check_say(self->check, PAIR_FAIL, "edition", "legacy", NULL,
                   "Azure SQL Database of service objective %s has no change data capture - scale it to S3 or "
                   "a vCore objective",
@@ -78,7 +68,7 @@ static void check_azure(struct check_mssql *self)
 static void check_edition(struct check_mssql *self)
 {
     int major = 0, minor = 0, build = 0;
-    bool cdc = needs_cdc(self);
+    bool cdc = check_mssql_uses_cdc(self);
     sscanf(self->conn.product, "%d.%d.%d", &major, &minor, &build);
     if (self->conn.edition == MS_EDITION_AZURE_DATABASE)
         check_azure(self);

@@ -421,6 +421,19 @@ static struct node *compare(struct mssql_expression *self, struct node *a, const
     return join(self, NODE_PREDICATE, a, sign, b);
 }
 
+/* Last blanks count in nchar and nvarchar; in char and varchar a value matches with or without them. */
+static char *like_sql(struct mssql_expression *self, const struct node *a, bool negated,
+                      const struct node *pattern, const char *escape)
+{
+    const char *value = wrapped(self, a), *word = a->folds_case ? "ILIKE" : "LIKE";
+    size_t length = strlen(pattern->literal);
+    if (a->unicode || (length > 0 && pattern->literal[length - 1] == '%'))
+        return mssql_expression_text(self, "%s %s%s %s%s", value, negated ? "NOT " : "", word, pattern->sql,
+                                     escape);
+    return mssql_expression_text(self, "%s(%s %s %s%s OR rtrim(%s) %s %s%s)", negated ? "NOT " : "", value,
+                                 word, pattern->sql, escape, a->sql, word, pattern->sql, escape);
+}
+
 static struct node *like(struct mssql_expression *self, struct node *a, bool negated)
 {
     struct node *pattern = mssql_expression_plain(self);
@@ -445,10 +458,7 @@ static struct node *like(struct mssql_expression *self, struct node *a, bool neg
     else if (length > 0 && p[length - 1] == ' ')
         mssql_expression_refuse(self, "LIKE treats a pattern's last blanks differently");
     else if (no_accents(self, a, a))
-        sql = mssql_expression_text(
-            self, a->unicode || (length > 0 && p[length - 1] == '%') ? "%s %s%s %s%s" : "rtrim(%s) %s%s %s%s",
-            wrapped(self, a), negated ? "NOT " : "", a->folds_case ? "ILIKE" : "LIKE", pattern->sql,
-            buffer_text(&escape));
+        sql = like_sql(self, a, negated, pattern, buffer_text(&escape));
     buffer_free(&escape);
     return sql ? mssql_expression_node(self, NODE_PREDICATE, sql) : NULL;
 }

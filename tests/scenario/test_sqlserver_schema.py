@@ -151,3 +151,47 @@ def test_a_table_without_a_primary_key(leaving):
     leaving.target.execute("INSERT INTO loose (a, b) VALUES (3, 'x')")
     assert leaving.target.query("SELECT a, c, v FROM loose") == [(3, 5, 6)]
     assert "CREATE" not in leaving.schema("--section", "post")
+
+
+CHECKS = ["([a]>=(0) AND [a]<=(150))", "[a] BETWEEN 1 AND 5", "[a] IN (1, 2) OR [a] IS NULL", "NOT [a] IN (1, 2)", "[a] % 2 = 0", "([a]+(1))*(2)>(4)", "-[a] < 0",
+          "[b]=(1)", "[b]<>(0) OR [a]=(2)", "[s]='M' OR [s]='F'", "[s]<>'m'", "[s] LIKE 'a%'", "[s] NOT LIKE '%b'", "[s] LIKE 'a_'", "[s] IN ('m', 'ab')",
+          "LEN([s])>(1)", "LEN([s])=(2)", "UPPER([s])=[s]", "ISNULL([a],(7))=(7)", "[n]='ab'", "[n] LIKE N'AB%'", "[n] LIKE N'a_c'", "LEFT([s],(1))='a'",
+          "[d]>='20000101'", "[d] < '2000-06-15T12:00:00'", "YEAR([d])>(1999)", "DATEPART(month,[d])=(6)", "[m]>=(0)", "[m]=(1.5)", "[c]='ab'", "LEN([c])=(2)",
+          "CASE WHEN [a]>(3) THEN (1) ELSE (0) END=(1)", "COALESCE([a],(0))>(0)", "ABS([a])<(3)", "[a]=(1) AND ([b]=(1) OR [m]>(2))"]
+ROWS = ["0, 0, 'M', N'ab', '1999-12-31', 0, 'ab'", "1, 1, 'm ', N'AB ', '2000-01-01', 1.5, 'AB'", "2, 0, 'F', N'abc', '2000-06-15T12:00:00', -1, 'a'",
+        "7, 1, 'ab', N'', '2000-06-15T11:59:59.997', 3, 'abc'", "-4, 0, 'AB', N'x', '2024-06-30', 2.25, ''", "NULL, NULL, NULL, NULL, NULL, NULL, NULL",
+        "4, 1, 'a ', N'ab', '1753-01-01', 99, 'B'", "150, 1, ' a', N' AB', '9999-12-31', 1.5, 'ab   '"]
+
+
+def test_no_check_is_stricter_than_the_legacys(leaving):
+    """Whatever row the SQL Server takes under a check, the target takes under its translation; most of them are as strict"""
+    for i, check in enumerate(CHECKS):
+        leaving.run(f"CREATE TABLE dbo.c{i} (id int NOT NULL PRIMARY KEY, a int NULL, b bit NULL, s varchar(10) NULL, n nvarchar(10) NULL, d datetime NULL, m money NULL, "
+                    f"c char(5) NULL, CONSTRAINT ck{i} CHECK ({check}))")
+    ddl = leaving.schema()
+    leaving.load(ddl)
+    assert "no check" not in ddl, [line for line in ddl.splitlines() if "no check" in line]
+    stricter, laxer = [], []
+    with leaving.source.connect() as legacy, legacy.cursor() as cursor:
+        for i, check in enumerate(CHECKS):
+            for k, row in enumerate(ROWS):
+                taken = []
+                try:
+                    cursor.execute(f"INSERT INTO dbo.c{i} VALUES ({k}, {row})")
+                    taken.append(True)
+                except Exception as e:
+                    assert "547" in str(e), (check, row, e)
+                    taken.append(False)
+                bit = {"0": "false", "1": "true"}.get(row.split(", ")[1], "NULL")
+                parts = row.replace("N'", "'").split(", ")
+                parts[1] = bit
+                try:
+                    leaving.target.execute(f"INSERT INTO c{i} VALUES ({k}, {', '.join(parts)})")
+                    taken.append(True)
+                except Exception as e:
+                    assert "violates check" in str(e), (check, row, e)
+                    taken.append(False)
+                if taken[0] != taken[1]:
+                    (stricter if taken[0] else laxer).append((check, row))
+    assert not stricter, stricter
+    assert not laxer, laxer

@@ -132,7 +132,8 @@ static void test_texts_are_equal_as_there(void **state)
     check("([Name]='M ')", "rtrim(\"Name\") = 'M'");
     check("([Sex]='É')", "lower(rtrim(\"Sex\")) = lower(rtrim('É'))");
     check("([Sex] LIKE N'a%')", "\"Sex\" ILIKE 'a%'");
-    check("([Name] NOT LIKE 'a_c')", "rtrim(\"Name\") NOT LIKE 'a_c'");
+    check("([Name] NOT LIKE 'a_c')", "NOT (\"Name\" LIKE 'a_c' OR rtrim(\"Name\") LIKE 'a_c')");
+    check("([Name] LIKE 'a_')", "(\"Name\" LIKE 'a_' OR rtrim(\"Name\") LIKE 'a_')");
     check("([Name] LIKE '50!%%' ESCAPE '!')", "\"Name\" LIKE '50!%%' ESCAPE '!'");
     check("([Name] LIKE 'a\\b%')", "\"Name\" LIKE E'a\\\\b%' ESCAPE ''");
     refused("([Name] LIKE '[a-z]%')", "classes");
