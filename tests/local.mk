@@ -34,6 +34,7 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/lib/compare.py \
 	tests/scenario/lib/leaving.py \
 	tests/scenario/lib/load.py \
+	tests/scenario/lib/load_sqlserver.py \
 	tests/scenario/lib/pipeline.py \
 	tests/scenario/lib/polled.py \
 	tests/scenario/lib/postgres.py \
@@ -67,6 +68,7 @@ EXTRA_DIST += $(CHECKS) \
 	tests/scenario/test_service.py \
 	tests/scenario/test_sqlserver_check.py \
 	tests/scenario/test_sqlserver_bad_input.py \
+	tests/scenario/test_sqlserver_faults.py \
 	tests/scenario/test_sqlserver_move.py \
 	tests/scenario/test_sqlserver_schema.py \
 	tests/scenario/test_sqlserver_values.py \

@@ -110,7 +110,7 @@ class SqlServerPipeline:
         self.source.execute(f"INSERT INTO crossfade.marker VALUES (N'{token[:30]}', '{token}', SYSUTCDATETIME())")
         found = wait_for(lambda: self.source.query(f"SELECT [__$start_lsn] FROM cdc.crossfade_marker_CT WHERE token = '{token}'"), 60,
                          "the capture job has come that far")
-        return "0x" + found[0][0].hex()
+        return "0x" + found[0][0].hex().upper()
 
     # -- preparation
 
