@@ -57,6 +57,11 @@ SELECT pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %I', oid::pg_catalog.r
 \endif
 COMMIT;
 
+-- Optional, for the direction "reverse", in which the target is read too:
+--   ALTER ROLE crossfade_target REPLICATION;
+--   CREATE PUBLICATION crossfade_<pipeline>_reverse FOR TABLE ...;   -- or let the role own the tables
+-- and on a PostgreSQL legacy this whole script, there, for the legacy's role.
+
 -- Optional, per owner of the tables: to defer indexes and foreign keys during the copy, to ANALYZE after it, and to
 -- carry TRUNCATE ... RESTART IDENTITY. Without it they stay where they are, the copy is slower, and check says so.
 --   GRANT app_owner TO crossfade_target;   -- REVOKE it when the pipeline streams

@@ -139,6 +139,8 @@ static void check_capture(struct check *self)
 
 static bool run(struct check *self, bool data, struct error *err)
 {
+    if (config_is_reverse(self->config))
+        return check_back(self, err);
     check_capture(self);
     if (self->config->legacy_kind != LEGACY_POSTGRESQL)
         return run_engine(self, data, err);

@@ -56,6 +56,8 @@ int64_t check_copy_seconds(const struct check *self); /* the slow end of its est
 void check_redis(struct check *self);
 void check_data(struct check *self); /* paired */
 void check_data_constraints(struct check *self);
+/* All there is in the reverse direction. False: the config can't be understood. */
+MUST_CHECK bool check_back(struct check *self, struct error *err);
 /* All of a SQL Server legacy, and the target's parts that go with it; builds with FreeTDS only. False: the
  * config can't be understood. */
 MUST_CHECK bool check_mssql(struct check *self, bool data, struct error *err);

@@ -2,7 +2,7 @@
 noinst_LIBRARIES += libcontrol.a
 libcontrol_a_SOURCES = \
 	control/check.c control/check.h \
-	control/check_apply.c \
+	control/check_apply.c control/check_back.c \
 	control/check_data.c \
 	control/check_data_constraints.c \
 	control/check_legacy.c \

@@ -2,13 +2,11 @@
 """The stream from the target back to a PostgreSQL legacy: `"direction": "reverse"`."""
 import json
 
-import psycopg2
 import pytest
 
 from lib.pipeline import SOURCE_ROLE, TARGET_ROLE, run_roles_script
 from lib.postgres import lsn_number
 from lib.process import wait_for
-from lib.replicator import crossfade
 
 SCHEMA = """
 CREATE TABLE school (id int PRIMARY KEY, name text NOT NULL);
@@ -75,7 +73,89 @@ def test_changes_of_the_target_reach_the_legacy(both):
     assert both.legacy.query("SELECT stream, lane FROM crossfade.progress ORDER BY 2")[0] == ("reverse", 0)
     assert both.target.query("SELECT 1 FROM crossfade.progress") == []
     assert both.target.one("SELECT count(*) FROM crossfade.state WHERE object = 'stream:reverse' AND key = 'fingerprint'") == 1
+    redis = both.redis.client()
+    wait_for(lambda: redis.hget(f"crossfade:{both.name}:offsets", "reverse.applied"), 20, "the mirror has the stream's positions")
+    assert 'crossfade_lag_bytes{pipeline="%s",stream="reverse"}' % both.name in r.metrics()
     assert r.stop()[0] == 0, r.tail()
+    code, out, err = both.crossfade("status", "--json")
+    assert code == 0, err
+    stream = json.loads(out)["streams"][0]
+    assert (stream["name"], stream["direction"], stream["applied"]) == ("reverse", "reverse", both.legacy.one(
+        "SELECT position FROM crossfade.progress ORDER BY position::pg_lsn LIMIT 1")), stream
+    code, out, err = both.crossfade("offsets", "--json")
+    assert code == 0, err
+    offsets = json.loads(out)
+    assert {lane["stream"] for lane in offsets["sink"]} == {"reverse"}, offsets
+    assert offsets["slot"]["name"] == f"crossfade_{both.name}_reverse" and offsets["slot"]["exists"], offsets
+    assert offsets["decision"]["action"] == "resume", offsets
+
+
+def test_check_looks_at_the_way_back(both):
+    """check says what the way back lacks: the right to write, a replica identity, a key - and nothing of the way forth"""
+    code, findings = both.check()
+    assert code == 0, [f for f in findings if f["level"] == "fail"]
+    assert {"right_back", "wal_level"} <= {f["code"] for f in findings if f["level"] == "ok"}
+    both.legacy.execute(f"REVOKE UPDATE ON mark FROM {SOURCE_ROLE}")
+    both.target.execute("ALTER TABLE school REPLICA IDENTITY NOTHING")
+    both.target.execute("ALTER TABLE student ADD COLUMN only_here int")
+    both.on(both.legacy, "CREATE TABLE loose (a int)")
+    both.on(both.target, "CREATE TABLE loose (a int); ALTER TABLE loose REPLICA IDENTITY FULL")
+    both.roles()
+    both.legacy.execute(f"REVOKE UPDATE ON mark FROM {SOURCE_ROLE}")
+    code, findings = both.check()
+    found = {(f["level"], f["code"], f["object"]) for f in findings}
+    assert code == 1
+    assert {("fail", "right_back", "legacy"), ("fail", "no_identity", "public.school"), ("fail", "no_key", "public.loose"),
+            ("warn", "column_not_back", "public.student.only_here")} <= found, found
+
+
+def test_finish_takes_the_way_back_away_too(both):
+    """finish drops the slot and the publication in the target and our rows in the legacy"""
+    r = both.start(ready=True)
+    write(both.target, 1)
+    applied_back(both, r)
+    assert r.stop()[0] == 0
+    both.target.execute(f"ALTER PUBLICATION crossfade_{both.name}_reverse OWNER TO {TARGET_ROLE}")
+    code, out, err = both.crossfade("finish", "--yes")
+    assert code in (0, 1), out + err
+    assert f"slot crossfade_{both.name}_reverse: dropped" in out, out
+    assert both.target.query("SELECT 1 FROM pg_replication_slots WHERE slot_name = %s", (f"crossfade_{both.name}_reverse",)) == []
+    assert both.target.query("SELECT 1 FROM pg_publication WHERE pubname = %s", (f"crossfade_{both.name}_reverse",)) == []
+    assert both.legacy.query("SELECT 1 FROM crossfade.progress") == []
+
+
+def test_a_successor_fences_its_predecessor(both):
+    """A stopped process that wakes up after another took over applies nothing more to the legacy"""
+    first = both.start(ready=True)
+    first.freeze()
+    second = both.replicator()
+    second.start()
+    second.wait_ready(60)
+    write(both.target, 2)
+    applied_back(both, second)
+    epoch = both.legacy.one("SELECT max(epoch) FROM crossfade.progress")
+    first.thaw()
+    write(both.target, 3)
+    applied_back(both, second)
+    both.assert_equal()
+    assert both.legacy.one("SELECT min(epoch) FROM crossfade.progress") == epoch == both.legacy.one("SELECT epoch FROM crossfade.lease")
+    assert not any(t["conflicts"] for t in second.tables().values()), second.tables()
+
+
+def test_a_restored_legacy_is_noticed(both):
+    """A legacy that has lost its tail ends the way back with exit status 4: the slot is ahead of its progress row"""
+    r = both.start(ready=True)
+    before = both.legacy.query("SELECT lane, position FROM crossfade.progress")
+    write(both.target, 4)
+    applied_back(both, r)
+    both.target.execute("SELECT pg_switch_wal()")
+    write(both.target, 5)
+    applied_back(both, r)
+    assert r.stop()[0] == 0
+    for lane, position in before:
+        both.legacy.execute("UPDATE crossfade.progress SET position = %s WHERE lane = %s", (position, lane))
+    r = both.start()
+    assert r.wait_exit(60) == 4, r.tail()
 
 
 def test_killed_at_any_moment_it_goes_on(both):

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: PostgreSQL
 """The stream from the target back to a SQL Server: `"direction": "reverse"`."""
+import json
 import random
 
 import pytest
 
 from lib.pipeline import TARGET_ROLE, run_roles_script
 from lib.postgres import lsn_number
-from lib.process import wait_for
 
 SOURCE = """
 CREATE TABLE dbo.School (Id int NOT NULL PRIMARY KEY, Name nvarchar(80) NOT NULL, Opened date NULL, Stamp rowversion NOT NULL)
@@ -89,7 +89,7 @@ def back(moving):
 
 def write(target, rng, n):
     """One transaction of an application that moved to the target."""
-    c = target.connect(autocommit=False) if False else target.connect()
+    c = target.connect()
     try:
         c.autocommit = False
         with c.cursor() as cur:
@@ -129,6 +129,45 @@ def test_changes_of_the_target_reach_the_sql_server(back):
     assert rows and all(s == "reverse" and lsn_number(p) for s, p in rows), rows
     assert b.source.query("SELECT Upper_ FROM dbo.Student WHERE Id = 1") == [("KEPT",)]
     assert r.stop()[0] == 0, r.tail()
+
+
+def test_check_and_offsets(back):
+    """check finds nothing in the way and offsets shows the SQL Server's progress rows beside the target's slot"""
+    b = back.turn("reverse")
+    code, findings = b.pipeline.check()
+    assert code == 0, [f for f in findings if f["level"] == "fail"]
+    assert "right_back" in {f["code"] for f in findings}
+    r = b.start()
+    write(b.target, random.Random(4), 1)
+    b.wait_equal(r)
+    assert r.stop()[0] == 0
+    code, out, err = b.pipeline.crossfade("offsets", "--json")
+    assert code == 0, err
+    offsets = json.loads(out)
+    rows = dict(b.source.query("SELECT lane, position FROM crossfade.progress"))
+    assert {lane["lane"]: lane["position"] for lane in offsets["sink"]} == rows, offsets
+    assert {lane["stream"] for lane in offsets["sink"]} == {"reverse"} and offsets["slot"]["exists"], offsets
+    assert offsets["decision"]["action"] == "resume", offsets
+    code, out, err = b.pipeline.crossfade("finish", "--yes")
+    assert code in (0, 1), out + err
+    assert b.source.query("SELECT 1 FROM crossfade.progress") == []
+
+
+def test_a_successor_fences_its_predecessor(back):
+    """A stopped process that wakes up after another took over writes nothing more to the SQL Server"""
+    b, rng = back.turn("reverse"), random.Random(5)
+    first = b.start()
+    first.freeze()
+    second = b.pipeline.replicator()
+    second.start()
+    second.wait_ready(60)
+    write(b.target, rng, 1)
+    b.wait_equal(second)
+    first.thaw()
+    write(b.target, rng, 2)
+    b.wait_equal(second)
+    assert not b.counters(second), second.tables()
+    assert b.source.query("SELECT DISTINCT epoch FROM crossfade.progress") == [(b.target.one("SELECT epoch FROM crossfade.lease"),)]
 
 
 def test_killed_in_the_middle_it_goes_on(back):
