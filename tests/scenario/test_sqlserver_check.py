@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: PostgreSQL
 """`crossfade check` of a SQL Server: the estate, change data capture, kinds of tables and columns, and --data on both
 sides; each matter seen once as it should not be, and what is printed mends it where a test can run it."""
+import os
+import re
+
+import pymssql
 import pytest
 
 from lib.leaving import Leaving, fails, find, one
 from lib.process import wait_for
+from lib.replicator import TOP
 from lib.sqlserver import SqlServer
 
 SIMPLE = ("CREATE TABLE dbo.Student (Id int NOT NULL CONSTRAINT PK_Student PRIMARY KEY, Name nvarchar(40) NULL)",)
@@ -256,6 +261,32 @@ def test_data_on_the_way_back(leaving):
     assert found["text"].startswith("3 key(s)"), found
     assert "fit datetime" in one(findings, "data_way_back", "warn", "dbo.K.At")["text"]
     one(findings, "data_way_back", "warn", "dbo.K.T")
+
+
+def test_least_privilege_login_is_enough(leaving):
+    """As the login that conf/roles-sqlserver.sql makes: it reads, check misses no right, and it writes no table of the application"""
+    server = leaving.source.server
+    if server.is_standin:
+        pytest.skip("the stand-in makes no logins: every one may do everything that is not denied")
+    ready(leaving)
+    login, password = f"cf_{leaving.source.name}", "Least-privilege-1"
+    with open(os.path.join(TOP, "conf", "roles-sqlserver.sql")) as f:
+        script = f.read().replace("$(login)", login).replace("$(password)", password)
+    with leaving.source.connect() as c, c.cursor() as cursor:
+        for batch in re.split(r"(?m)^GO$", script):
+            cursor.execute(batch)
+    try:
+        leaving.login(login, password)
+        code, findings = leaving.check("--data")
+        assert code == 0, fails(findings)
+        for name in ("right_missing", "right_view_state", "right_view_definition", "query_failed", "capture_denied"):
+            assert not find(findings, name), find(findings, name)
+        with pymssql.connect(server=server.host, port=str(server.port), user=login, password=password, database=leaving.source.name) as c:
+            with c.cursor() as cursor, pytest.raises(pymssql.Error, match="229"):
+                cursor.execute("INSERT INTO dbo.Student VALUES (1, N'x')")
+    finally:
+        leaving.source.execute(f"DROP USER [{login}]")
+        server.execute(f"DROP LOGIN [{login}]")
 
 
 def test_unreachable(leaving):
