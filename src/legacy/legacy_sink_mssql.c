@@ -26,6 +26,7 @@ struct sink_mssql {
     struct ms_conn conn;
     const struct config *config;
     struct ms_catalog catalog; /* as read by `pair` last */
+    struct mssql_zones zones;  /* of its tables; the lanes end before */
 };
 
 static struct sink_mssql *cast(struct legacy_sink *base)
@@ -37,6 +38,7 @@ static void close_it(struct legacy_sink *base)
 {
     ms_conn_close(&cast(base)->conn);
     ms_catalog_free(&cast(base)->catalog);
+    mssql_zones_free(&cast(base)->zones);
     free(base);
 }
 
@@ -80,33 +82,13 @@ static bool prepare(struct legacy_sink *base, const struct legacy_notes *notes, 
                       "install --print` prints"));
 }
 
-/* Date-times without a zone whose moments only a stated zone would tell. */
-static bool needs_zone(const struct table *t, const struct ms_catalog_table *to, const char **column)
-{
-    for (uint16_t i = 0; i < t->column_count; i++) {
-        const struct ms_catalog_column *c = ms_catalog_column(to, t->columns[i].sink);
-        *column = t->columns[i].source;
-        if (c && t->columns[i].source_type.base_oid == MS_OID_TIMESTAMPTZ && c->type.type &&
-            mssql_policy_needs_zone(c->type.type))
-            return true;
-    }
-    return false;
-}
-
 static void judge(const struct sink_mssql *self, struct pairing *out)
 {
     for (uint32_t i = 0; i < out->tables.count; i++) {
         const struct table *t = out->tables.tables[i];
-        const struct ms_catalog_table *to = ms_catalog_by_id(&self->catalog, (int32_t)t->sink_oid);
-        const char *column;
         struct error why;
         if (ms_sink_unfit(t, &self->catalog, &why))
             pairing_add(out, PAIR_FAIL, "not_written", t->from, NULL, "%s", why.text);
-        else if (to && needs_zone(t, to, &column))
-            pairing_add(out, PAIR_FAIL, "zone_not_back", t->from, NULL,
-                        "column %s is a timestamp with time zone here and has none on the legacy side - such "
-                        "columns don't go back in this version",
-                        column);
     }
 }
 
@@ -118,6 +100,12 @@ static bool pair(struct legacy_sink *base, const struct legacy_notes *notes, con
     if (!ms_catalog_read(&self->conn, &self->catalog, err) ||
         !mssql_bridge_pair_back(notes->config, &self->catalog, target, target_version, out, err))
         return false;
+    mssql_policy_put_back(notes->config, &self->catalog, out);
+    if (!mssql_zones_look(&self->zones, notes->config, notes->target, out, err) ||
+        !mssql_zones_bind(&self->zones, notes->target, out, err)) {
+        pairing_free(out);
+        return false;
+    }
     judge(self, out);
     return true;
 }

@@ -97,6 +97,9 @@ static bool make_column(const struct table *t, uint16_t at, const struct ms_cata
         return error_set(err, ERROR_TABLE,
                          "%s: it has no key, and rows can't be found by column %s of type %s - give it a key",
                          t->to, c->name, c->type_name);
+    if (column->policy.time_zone && !column->policy.zone)
+        return error_set(err, ERROR_TABLE, "%s: column %s: time zone %s is not known to the target", t->to,
+                         c->name, column->policy.time_zone);
     struct ms_value_policy own = policy ? *policy : (struct ms_value_policy){0};
     if (column->policy.zone)
         own.zone = column->policy.zone;

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from lib.pipeline import TARGET_ROLE, run_roles_script
 from lib.process import wait_for
 
 A_NUL = "CONVERT(nvarchar(20), 0x610000006200)"  # a NUL b
@@ -157,6 +158,30 @@ def test_time_zones(moving):
     wait_for(lambda: "read again" in r.log, 30, "they were read again")
     naive = sorted(m.source.query("SELECT id, CONVERT(varchar(30), raw, 121) FROM dbo.z"))
     assert naive == sorted(m.target.query("SELECT id, to_char(raw, 'YYYY-MM-DD HH24:MI:SS.MS') FROM z"))
+
+
+def test_time_zones_on_the_way_back(moving):
+    """Moments of the target become the local times of the stated zone, of the hour that comes twice too"""
+    m = moving.prepare("CREATE TABLE dbo.w (id int NOT NULL PRIMARY KEY, at datetime2(3) NULL, b datetime NULL)",
+                       "CREATE TABLE w (id int PRIMARY KEY, at timestamptz, b timestamptz);")
+    run_roles_script(m.target, "roles-source.sql", TARGET_ROLE)
+    m.target.execute(f"CREATE PUBLICATION crossfade_{m.pipeline.name}_reverse FOR TABLE w")
+    m.pipeline.config["legacy"]["time_zone"] = "America/Chicago"
+    m.pipeline.config["tables"] = [{"from": "dbo.w", "values": {"b": {"time_zone": "Europe/Berlin"}}}]
+    m.pipeline.config["groups"] = {"default": {"direction": "forward"}}
+    m.pipeline.move()
+    m.pipeline.config["groups"] = {"default": {"direction": "reverse"}}
+    r = m.pipeline.start(ready=True)
+    moments = ["1800-01-01 00:00Z", "2024-03-10 07:59:59.999Z", "2024-03-10 08:00Z", "2024-11-03 06:30Z", "2024-11-03 07:30Z", "2024-03-31 01:00Z",
+               "2024-10-27 00:30Z", "2024-10-27 01:30Z", "2600-07-04 12:00Z", "9999-12-31 12:00Z"]
+    m.target.execute("INSERT INTO w VALUES " + ", ".join(f"({i}, '{at}', '{at.replace('.999', '')}')" for i, at in enumerate(moments)))
+    ours = m.target.query("SELECT id, to_char(at AT TIME ZONE 'America/Chicago', 'YYYY-MM-DD HH24:MI:SS.MS'), "
+                          "to_char(b AT TIME ZONE 'Europe/Berlin', 'YYYY-MM-DD HH24:MI:SS.MS') FROM w ORDER BY id")
+
+    def theirs():
+        return m.source.query("SELECT id, CONVERT(varchar(30), at, 121), CONVERT(varchar(30), b, 121) FROM dbo.w ORDER BY id")
+    r.wait(lambda: len(theirs()) == len(moments), 60, "the rows are there")
+    assert theirs() == ours
 
 
 def findings(m):
