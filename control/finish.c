@@ -7,6 +7,7 @@
  * Order: what makes the source keep WAL goes first, our rows last; interrupted, it is run again. Rows are not
  * deleted while indexes of the target wait in saved_ddl: their DDL is nowhere else.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -47,8 +48,10 @@ static bool count_rows(struct finish *self, const char *table, long *out, struct
 static bool nothing_is_lost(struct finish *self, struct error *err)
 {
     long ddl, parked, quarantined;
+    int64_t held = 0;
     if (!count_rows(self, "saved_ddl", &ddl, err) || !count_rows(self, "parked", &parked, err) ||
-        !count_rows(self, "quarantine", &quarantined, err))
+        !count_rows(self, "quarantine", &quarantined, err) ||
+        (self->sink && !self->sink->ops->held(self->sink, &held, err)))
         return false;
     if (ddl > 0)
         return error_set(err, ERROR_DATA,
@@ -62,6 +65,11 @@ static bool nothing_is_lost(struct finish *self, struct error *err)
                          "retry them, or "
                          "give --discard to lose them",
                          parked, quarantined);
+    if (held > 0 && !self->context->options.discard)
+        return error_set(err, ERROR_DATA,
+                         "%" PRId64 " parked or quarantined changes of the reverse direction are not in the "
+                         "legacy's tables - resume or retry them, or give --discard to lose them",
+                         held);
     return true;
 }
 

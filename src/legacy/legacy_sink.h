@@ -50,6 +50,8 @@ struct legacy_sink_ops {
     /* How many changes wait, per table id. */
     bool (*waiting)(struct legacy_sink *self, const struct table_set *tables, int64_t *parked,
                     int64_t *quarantined, struct error *err);
+    /* How many changes of this pipeline wait there in all. */
+    bool (*held)(struct legacy_sink *self, int64_t *count, struct error *err);
     /* A lane, with the position of its row. After `pair`. */
     bool (*open)(struct legacy_sink *self, const struct legacy_sink_lane *lane, struct sink **out,
                  struct position *position, struct error *err);

@@ -237,6 +237,26 @@ static bool waiting(struct legacy_sink *base, const struct table_set *tables, in
     return ok;
 }
 
+static bool held(struct legacy_sink *base, int64_t *count, struct error *err)
+{
+    struct sink_mssql *self = cast(base);
+    struct marker_state state;
+    struct buffer sql = {0};
+    *count = 0;
+    if (!marker_look(&self->conn, &state, err))
+        return false;
+    if (!state.progress)
+        return true;
+    buffer_puts(&sql, "SELECT (SELECT COUNT_BIG(*) FROM [crossfade].[parked] WHERE [pipeline] = ");
+    ms_sql_literal(&sql, self->config->pipeline);
+    buffer_puts(&sql, ") + (SELECT COUNT_BIG(*) FROM [crossfade].[quarantine] WHERE [pipeline] = ");
+    ms_sql_literal(&sql, self->config->pipeline);
+    buffer_puts(&sql, ")");
+    bool ok = ms_query_int(&self->conn, buffer_text(&sql), count, err);
+    buffer_free(&sql);
+    return ok;
+}
+
 /* --- lanes --- */
 
 static bool open_lane(struct legacy_sink *base, const struct legacy_sink_lane *lane, struct sink **out,
@@ -307,6 +327,7 @@ static const struct legacy_sink_ops ops = {.close = close_it,
                                            .progress = progress,
                                            .deal = deal,
                                            .waiting = waiting,
+                                           .held = held,
                                            .open = open_lane,
                                            .rights = rights,
                                            .drop = drop,

@@ -150,6 +150,22 @@ static bool waiting(struct legacy_sink *base, const struct table_set *tables, in
     return true;
 }
 
+static bool held(struct legacy_sink *base, int64_t *count, struct error *err)
+{
+    struct pg_conn *conn = &cast(base)->conn;
+    const char *pipeline = cast(base)->config->pipeline;
+    char text[24] = "0";
+    int version;
+    bool ok =
+        schema_version(conn, &version, err) &&
+        (version == 0 || pg_query_one(conn,
+                                      "SELECT (SELECT count(*) FROM crossfade.parked WHERE pipeline = $1) +"
+                                      " (SELECT count(*) FROM crossfade.quarantine WHERE pipeline = $1)",
+                                      1, &pipeline, text, sizeof(text), NULL, err));
+    *count = strtoll(text, NULL, 10);
+    return ok;
+}
+
 static bool open_lane(struct legacy_sink *base, const struct legacy_sink_lane *lane, struct sink **out,
                       struct position *position, struct error *err)
 {
@@ -234,6 +250,7 @@ static const struct legacy_sink_ops ops = {.close = close_it,
                                            .progress = progress,
                                            .deal = deal,
                                            .waiting = waiting,
+                                           .held = held,
                                            .open = open_lane,
                                            .rights = rights,
                                            .drop = drop,

@@ -90,6 +90,28 @@ def test_changes_of_the_target_reach_the_legacy(both):
     assert offsets["decision"]["action"] == "resume", offsets
 
 
+def test_a_paused_table_waits_in_the_legacy(both):
+    """Changes of a paused table are parked in the legacy, finish does not lose them, and resume applies them in order"""
+    r = both.start(ready=True)
+    assert both.crossfade("pause", "--table", "public.mark")[0] == 0
+    r.wait(lambda: r.table_state("public.mark") == "paused", 30, "paused")
+    both.target.execute("INSERT INTO mark VALUES (300, 7, 1); UPDATE mark SET value = 2 WHERE student_id = 300 AND term = 7")
+    write(both.target, 6)
+    applied_back(both, r)
+    assert both.legacy.query("SELECT 1 FROM mark WHERE student_id = 300 AND term = 7") == []
+    assert both.legacy.one("SELECT count(*) FROM crossfade.parked") >= 2
+    assert r.stop()[0] == 0
+    code, out, err = both.crossfade("finish", "--yes")
+    assert code == 1 and "of the reverse direction" in err, out + err
+    r = both.start()
+    assert both.crossfade("resume", "--table", "public.mark")[0] == 0
+    r.wait(lambda: r.table_state("public.mark") == "streaming", 30, "streaming again")
+    applied_back(both, r)
+    both.assert_equal()
+    assert both.legacy.one("SELECT count(*) FROM crossfade.parked") == 0
+    assert not any(t["conflicts"] for t in r.tables().values()), r.tables()
+
+
 def test_check_looks_at_the_way_back(both):
     """check says what the way back lacks: the right to write, a replica identity, a key - and nothing of the way forth"""
     code, findings = both.check()

@@ -233,6 +233,24 @@ def test_a_refused_row_waits_in_the_sql_server(back):
     assert b.source.query("SELECT table_name, op FROM crossfade.quarantine") == [("dbo.Mark", "I")]
 
 
+def test_a_paused_table_waits_in_the_sql_server(back):
+    """Changes of a paused table are parked in the SQL Server; resume applies them in order"""
+    b = back.turn("reverse")
+    r = b.start()
+    assert b.pipeline.crossfade("pause", "--table", "dbo.Mark")[0] == 0
+    r.wait(lambda: r.table_state("dbo.Mark") == "paused", 30, "paused")
+    b.target.execute("INSERT INTO mark VALUES (3, 7, 1); UPDATE mark SET value = 2, term = 8 WHERE student_id = 3 AND term = 7")
+    b.target.execute("UPDATE school SET name = 'meanwhile' WHERE id = 1")
+    r.wait(lambda: b.source.query("SELECT 1 FROM dbo.School WHERE Name = N'meanwhile'"), 30, "the others go on")
+    assert b.source.query("SELECT 1 FROM dbo.Mark WHERE StudentId = 3") == []
+    assert b.source.one("SELECT COUNT(*) FROM crossfade.parked") == 2
+    assert b.pipeline.crossfade("resume", "--table", "dbo.Mark")[0] == 0
+    r.wait(lambda: r.table_state("dbo.Mark") == "streaming", 30, "streaming again")
+    b.wait_equal(r)
+    assert b.source.one("SELECT COUNT(*) FROM crossfade.parked") == 0
+    assert not b.counters(r), r.tables()
+
+
 def test_tables_without_a_key_are_refused(back):
     """A table whose rows can't be told apart is refused for the way back, by name"""
     b = back
