@@ -743,6 +743,98 @@ static void without_tables_there_is_one_lane(void **state)
     assert_int_equal(b->out.tables.count, 0);
 }
 
+/* -------------------------------------------------------------------------------- the way back */
+
+static void run_back(struct both *b)
+{
+    struct error err = {0};
+    pairing_free(&b->out);
+    assert_true(pair_tables_back(&b->config, &b->source, b->version, &b->sink, b->version, &b->out, &err));
+}
+
+static void the_way_back_turns_names_and_columns_round(void **state)
+{
+    struct both *b = *state;
+    static char dbo[] = "dbo", school[] = "school", all[] = "default";
+    struct config_schema schema = {dbo, school};
+    struct config_group group = {.name = all, .direction = DIRECTION_REVERSE};
+    b->config.names = NAMES_SNAKE_CASE;
+    b->config.schemas = &schema;
+    b->config.schema_count = 1;
+    b->config.groups = &group;
+    b->config.group_count = 1;
+    struct pg_relation *legacy = add_table(&b->source, "dbo", "StudentGrade");
+    add_column(&b->source, legacy, "StudentID", 23, -1);
+    add_column(&b->source, legacy, "Made", 25, -1)->generated = 's';
+    add_column(&b->source, legacy, "LegacyOnly", 25, -1);
+    add_column(&b->source, legacy, "FirstName", 25, -1);
+    add_index(legacy, true, 1, 0);
+    struct pg_relation *target = add_table(&b->sink, "school", "student_grade");
+    add_column(&b->sink, target, "first_name", 25, -1);
+    add_column(&b->sink, target, "student_id", 23, -1);
+    add_column(&b->sink, target, "made", 25, -1);
+    add_column(&b->sink, target, "target_only", 25, -1);
+    add_column(&b->sink, target, "twice", 23, -1)->generated = 's';
+    add_index(target, true, 1, 1);
+    run_back(b);
+    const struct table *t = only(b);
+    assert_string_equal(t->from, "dbo.StudentGrade");
+    assert_string_equal(t->to, "dbo.StudentGrade");
+    assert_string_equal(t->from_schema, "school");
+    assert_string_equal(t->from_name, "student_grade");
+    assert_string_equal(t->to_schema, "dbo");
+    assert_string_equal(t->to_name, "StudentGrade");
+    assert_int_equal(t->column_count, 2);
+    assert_string_equal(t->columns[0].source, "first_name");
+    assert_string_equal(t->columns[0].sink, "FirstName");
+    assert_string_equal(t->columns[1].sink, "StudentID");
+    assert_int_equal(t->key_count, 1);
+    assert_int_equal(t->key[0], 1);
+    assert_int_equal(t->ignored_count, 3);
+    assert_true(t->sink_key_arbiter && t->sink_extra_columns);
+    says(b, PAIR_WARN, "column_not_back", "dbo.StudentGrade.target_only");
+    says(b, PAIR_WARN, "column_not_back", "dbo.StudentGrade.twice");
+    says(b, PAIR_OK, "generated", "dbo.StudentGrade.made");
+    b->source.relations[0].columns[2].not_null = true;
+    run_back(b);
+    says(b, PAIR_FAIL, "column_extra", "dbo.StudentGrade.LegacyOnly");
+    b->config.groups = NULL;
+    b->config.group_count = 0;
+}
+
+static void what_can_not_be_found_again_does_not_go_back(void **state)
+{
+    struct both *b = *state;
+    static char all[] = "default", other[] = "other";
+    struct config_group groups[] = {{.name = all, .direction = DIRECTION_REVERSE},
+                                    {.name = other, .direction = DIRECTION_FORWARD}};
+    b->config.groups = groups;
+    b->config.group_count = 2;
+    simple(&b->source, "gone", 23, 25, -1);
+    simple(&b->source, "loose", 23, 25, -1);
+    simple(&b->source, "mute", 23, 25, -1);
+    add_column(&b->sink, add_table(&b->sink, "public", "loose"), "id", 23, -1);
+    b->sink.relations[0].identity = 'f';
+    b->source.relations[1].columns[0].not_null = false;
+    simple(&b->sink, "mute", 23, 25, -1)->identity = 'n';
+    run_back(b);
+    assert_int_equal(b->out.tables.count, 0);
+    assert_int_equal(b->out.unfit.count, 2);
+    says(b, PAIR_FAIL, "table_missing", "public.gone");
+    says(b, PAIR_FAIL, "no_key", "public.loose");
+    says(b, PAIR_FAIL, "no_identity", "public.mute");
+    groups[0].direction = DIRECTION_FORWARD;
+    groups[1].direction = DIRECTION_REVERSE;
+    assert_false(config_is_reverse(&b->config));
+    b->config.groups = &groups[1];
+    b->config.group_count = 1;
+    b->sink.relations[1].identity = 'd';
+    run_back(b);
+    says(b, PAIR_FAIL, "direction_mixed", "public.mute");
+    b->config.groups = NULL;
+    b->config.group_count = 0;
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -777,6 +869,8 @@ int main(void)
         T(a_cycle_of_foreign_keys_ends),
         T(lanes_carry_about_the_same),
         T(without_tables_there_is_one_lane),
+        T(the_way_back_turns_names_and_columns_round),
+        T(what_can_not_be_found_again_does_not_go_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
