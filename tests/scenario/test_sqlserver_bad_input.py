@@ -3,6 +3,7 @@
 of the manual, and nothing is lost."""
 import re
 
+import pymssql
 import pytest
 
 from lib.process import free_port
@@ -59,7 +60,11 @@ def test_silent_server(moving):
 def test_wrong_password(moving):
     """A wrong password: 3, the server's words, and never the password"""
     m = bare(moving)
-    m.password("Wrong-Secret-7")
+    try:
+        pymssql.connect(server=m.server.host, port=str(m.server.port), user=m.server.user, password="Wrong-Secret-7", database="master").close()
+        pytest.skip("this server lets every password in")
+    except pymssql.Error:
+        m.password("Wrong-Secret-7")
     r = one_shot(m, 3, "legacy", "18456|login failed")
     check(m, 3, "18456|login failed")
     assert "Wrong-Secret-7" not in r.log
@@ -76,6 +81,7 @@ def test_wrong_database(moving):
 def test_capture_off(moving):
     """Change data capture is off for the database: 3 and the T-SQL that switches it on; check says 1"""
     m = bare(moving)
+    m.need_sessions()
     one_shot(m, 3, "change data capture", "not on|sp_cdc_enable_db")
     check(m, 1, "cdc_disabled|change data capture is not on", "sp_cdc_enable_db")
     assert m.target.one("SELECT count(*) FROM t") == 0
