@@ -44,8 +44,6 @@ static void put_decimal(const char *data, struct buffer *out)
     for (int i = 1; i < bytes[n.precision]; i++)
         v = v << 8 | n.array[i];
     put_u128(v, n.scale, n.array[0] && v, out);
-    if (n.scale == 0)
-        buffer_putc(out, '.'); /* longer ones than an int are decimals anyway; so all are */
 }
 
 static void put_money(int64_t v, struct buffer *out)
