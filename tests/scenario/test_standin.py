@@ -282,6 +282,19 @@ def test_an_enabled_trigger_forbids_output_without_into_and_can_refuse(session):
     assert session.run("SELECT id FROM dbo.t") == [(1,)]
 
 
+def test_nvarchar_as_its_units(db):
+    """CONVERT(varbinary(8000 | max), nvarchar) is its UTF-16, whether sent, cut, stored or compared"""
+    db.execute("CREATE TABLE dbo.u (id int NOT NULL PRIMARY KEY, s nvarchar(10) NULL, m nvarchar(max) NULL)")
+    db.execute("INSERT INTO dbo.u VALUES (1, N'ü€x', NCHAR(55357) + N'😀'), (2, N'', NULL), (3, NULL, N'a')")
+    m = "\ud83d\U0001F600".encode("utf-16-le", "surrogatepass")
+    assert db.query("SELECT CONVERT(varbinary(8000), s), CONVERT(varbinary(max), m) FROM dbo.u ORDER BY id") == \
+        [("ü€x".encode("utf-16-le"), m), (b"", None), (None, b"a\0")]
+    assert db.query("SELECT DISTINCT CONVERT(varbinary(8000), s), CONVERT(varbinary(4), s) FROM dbo.u WHERE id = 1") == \
+        [("ü€x".encode("utf-16-le"), "ü€".encode("utf-16-le"))]
+    db.execute("SELECT CONVERT(varbinary(max), m) AS b INTO dbo.v FROM dbo.u WHERE id = 1")
+    assert db.query("SELECT b, DATALENGTH(b) FROM dbo.v") == [(m, 6)]
+
+
 # -- bulk and cancel -----------------------------------------------------------------------------------------------------
 def test_freebcp_copies_out_and_in(db, tmp_path):
     for name in ("a", "b"):

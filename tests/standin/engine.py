@@ -279,6 +279,7 @@ class Engine:
         if any(i.variable for i in items):
             return self.select_variables(query)
         r.declare(query)
+        r.sent = True
         sql = r.query(query, True)
         if self.options.rowcount:
             sql = f"SELECT * FROM ({sql}) AS x LIMIT {self.options.rowcount}"

@@ -186,6 +186,8 @@ UNKNOWN_LENGTH = -2
 def _sys_type(name, typmod):
     if name in ("varcharmax", "nvarcharmax", "varbinarymax"):
         return SqlType(name[:-3], values.MAX)
+    if name in ("units", "unitsmax"):
+        return SqlType("varbinary", 8000 if name == "units" else values.MAX, collation=values.UNITS)
     if name in ("varchar", "char", "binary", "varbinary"):
         return SqlType(name, typmod - 4 if typmod > 4 else UNKNOWN_LENGTH)
     if name in ("nvarchar", "nchar"):

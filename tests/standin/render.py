@@ -84,6 +84,7 @@ class Renderer:
         self.session = session
         self.scope = Scope()
         self.renamed = {}    # inserted, deleted -> source
+        self.sent = False    # the query's rows go to the client as they are
 
     # -- names ---------------------------------------------------------------------------------------------------------
     def declare(self, tree, ctes=()):
@@ -406,7 +407,7 @@ class Renderer:
         out = ["SELECT"]
         if node.distinct:
             out.append("DISTINCT")
-        out.append(", ".join(self.item(i, top_level) for i in node.items))
+        out.append(", ".join(self.item(i, top_level and not node.distinct) for i in node.items))
         if node.source is not None:
             out.append("FROM " + self.source(node.source))
         if node.where is not None:
@@ -421,6 +422,8 @@ class Renderer:
         e = item.expr
         if top_level and isinstance(e, ast.Literal) and e.kind == "null":
             text = "NULL::int4"
+        elif self.sent and top_level and item.alias is None and self.is_units(e):
+            text = f"({self.expr(e.operand)})::pg_catalog.text::sys.units{'max' if e.type.length < 0 else ''}"
         else:
             text = self.expr(e)
         if item.alias is not None:
@@ -428,6 +431,15 @@ class Renderer:
         if isinstance(e, ast.Column):
             return text if text.endswith(q(e.parts[-1])) else f"{text} AS {q(e.parts[-1])}"
         return text if isinstance(e, ast.Star) else f'{text} AS "?column?"'
+
+    def is_units(self, e):
+        """CONVERT(varbinary(8000 | max), column) of an nvarchar that is not cut by it."""
+        if not (isinstance(e, ast.Cast) and e.type.name == "varbinary" and isinstance(e.operand, ast.Column)) or e.trying or e.style is not None:
+            return False
+        name = e.operand.parts[-1].lower()
+        facts = [i.facts.get(i.columns[name]) for known in self.scope.sources.values() for _, i in known if i and name in i.columns]
+        return bool(facts) and all(f is not None and f.type.name == "nvarchar" and (e.type.length < 0 or (e.type.length == 8000 and f.type.length >= 0))
+                                   for f in facts)
 
     def limit(self, node):
         top = getattr(node, "top", None)

@@ -175,7 +175,7 @@ def expression(t, var, env, slot):
     if n == "sql_variant":
         return f"variant({var})", "NV"
     if n in values.BINARY:
-        data = f"binary({var})"
+        data = f"utf16({var})" if t.collation == values.UNITS else f"binary({var})"
     elif n in values.UNICODE:
         data = f"utf16({var})"
     elif n not in values.CHARACTER:

@@ -47,6 +47,7 @@ SYNONYMS = {"integer": "int", "dec": "decimal", "rowversion": "timestamp", "char
             "char varying": "varchar", "national char varying": "nvarchar", "national char": "nchar",
             "national text": "ntext", "binary varying": "varbinary"}
 CHARACTER = ("char", "varchar", "nchar", "nvarchar", "text", "ntext")
+UNITS = "UTF-16"    # "collation" of a varbinary whose value is the text that it is made of
 UNICODE = ("nchar", "nvarchar", "ntext", "xml")
 BINARY = ("binary", "varbinary", "image", "timestamp", "hierarchyid", "geometry", "geography")
 CHAR_LENGTH_DEFAULT = 1

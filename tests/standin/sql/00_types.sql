@@ -49,6 +49,9 @@ SELECT standin.make_type(n, 'pg_catalog.bpchar', 'bpcharin', 'bpcharout', 'bpcha
 SELECT standin.make_type(n, 'pg_catalog.bytea', 'byteain', 'byteaout', 'bytearecv', 'byteasend', 'varchartypmodin', 'varchartypmodout', 'w', n = 'varbinarymax')
   FROM unnest(ARRAY['binary', 'varbinary', 'varbinarymax', 'image', 'timestamp', 'hierarchyid', 'geometry', 'geography']) n;
 
+-- CONVERT(varbinary, nvarchar) in a result: text that is sent as its UTF-16, which PostgreSQL would be slow to make -----
+SELECT standin.make_type(n, 'pg_catalog.text', 'textin', 'textout', 'textrecv', 'textsend') FROM unnest(ARRAY['units', 'unitsmax']) n;
+
 -- Numbers -------------------------------------------------------------------------------------------------------------
 SELECT standin.make_type(n, 'pg_catalog.int2', 'int2in', 'int2out', 'int2recv', 'int2send', NULL, NULL, 'N') FROM unnest(ARRAY['bit', 'tinyint']) n;
 SELECT standin.make_type(n, 'pg_catalog.numeric', 'numeric_in', 'numeric_out', 'numeric_recv', 'numeric_send', NULL, NULL, 'N', false, false, true)
@@ -70,6 +73,8 @@ CREATE FUNCTION standin.binary_cast(source text, target text, context text) RETU
 BEGIN
     EXECUTE format('CREATE CAST (%s AS %s) WITHOUT FUNCTION %s', source, target, context);
 END $$;
+
+SELECT standin.binary_cast('pg_catalog.text', t, '') FROM unnest(ARRAY['sys.units', 'sys.unitsmax']) t;
 
 DO $$
 DECLARE chars text[] := ARRAY['char', 'nchar', 'varchar', 'nvarchar', 'varcharmax', 'nvarcharmax']; a text; b text;
