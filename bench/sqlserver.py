@@ -144,16 +144,25 @@ def bound(cpu, wall):
 
 # ---------------------------------------------------------------------------------------------------- ms1: backfill
 
-def mixed(path, rows):
-    with open(path, "w") as f:
-        for i in range(1, rows + 1):
-            none = i % 13 == 0
-            row = (i, i * 1_000_003, i % 30000, i % 200, i % 2, "" if none else decimal.Decimal(i * 7919 % 10**9) / 10000,
-                   decimal.Decimal(i * 31 % 10**7) / 100, i / 7, f"{1950 + i % 60}-{1 + i % 12:02}-{1 + i % 28:02}",
-                   f"2024-03-{1 + i % 28:02} {i % 24:02}:{i % 60:02}:{i * 7 % 60:02}.{i % 1000:03}", "2024-05-06 07:08:09",
-                   str(uuid.UUID(int=i * 0x9E3779B97F4A7C15F39CC0605CEDC835 % (1 << 128))), "" if none else f"Zoë Example no. {i}", f"code-{i % 1000}",
-                   f"{i * 2654435761 % (1 << 64):016x}")
-            f.write(FIELD.join(map(str, row)) + "\n")
+def mixed(source, rows):
+    """A thousand rows of values, doubled until there are enough."""
+    def literal(v):
+        return "NULL" if v is None else str(v) if isinstance(v, (int, float, decimal.Decimal)) else v if v.startswith(("0x", "N'")) else f"'{v}'"
+
+    def row(i):
+        none = i % 13 == 0
+        return (i, i * 1_000_003, i % 30000, i % 200, i % 2, None if none else decimal.Decimal(i * 7919 % 10**9) / 10000,
+                decimal.Decimal(i * 31 % 10**7) / 100, i / 7, f"{1950 + i % 60}-{1 + i % 12:02}-{1 + i % 28:02}",
+                f"2024-03-{1 + i % 28:02} {i % 24:02}:{i % 60:02}:{i * 7 % 60:02}.{i % 1000:03}", "2024-05-06T07:08:09",
+                str(uuid.UUID(int=i * 0x9E3779B97F4A7C15F39CC0605CEDC835 % (1 << 128))), None if none else f"N'Zoë Example no. {i}'", f"code-{i % 1000}",
+                f"0x{i * 2654435761 % (1 << 64):016x}")
+    for first in range(1, 1001, 200):
+        source.execute("INSERT INTO dbo.b VALUES " + ", ".join(f"({', '.join(map(literal, row(i)))})" for i in range(first, first + 200)))
+    have, names = 1000, ", ".join(c.split()[0] for c in TARGET.split(",") if not c[0].isdigit())
+    while have < rows:
+        n = min(have, rows - have)
+        source.execute(f"INSERT INTO dbo.b ({names}) SELECT {names.replace('id,', f'id + {have},', 1)} FROM dbo.b WHERE id <= {n}")
+        have += n
 
 
 def copy_alone(p, path):
@@ -211,9 +220,7 @@ def point_ms1(b, report):
     path = os.path.join(b.base, "rows")
     cdc = b.enable(source)
     source.execute(f"CREATE TABLE dbo.b ({COLUMNS})")
-    mixed(path, b.rows)
-    load = b.freebcp(source, "b", "in", path, "-b", "20000")
-    print(f"   {b.rows:,} rows by freebcp in {load:.1f} s", flush=True)
+    mixed(source, b.rows)
     config = {"backfill": {"workers": 1}}
     if cdc:
         b.capture(source, "b")
