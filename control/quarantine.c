@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "control/command.h"
+#include "legacy/legacy_sink.h"
 #include "model/parked.h"
 #include "state/wish.h"
 
@@ -17,12 +18,25 @@ static const char *const columns[] = {"id", "table", "key", "op", "position", "s
 enum { COLUMNS = sizeof(columns) / sizeof(columns[0]) };
 #define COLUMN_SQL "id, table_name, key_text, op, position, sqlstate, message, at"
 
-static cJSON *row_json(const PGresult *r, int row)
+static cJSON *fields_json(const char *const fields[COLUMNS])
 {
     cJSON *out = cJSON_CreateObject();
     for (int i = 0; i < COLUMNS; i++)
-        cJSON_AddStringToObject(out, columns[i], PQgetvalue(r, row, i));
+        cJSON_AddStringToObject(out, columns[i], fields[i]);
     return out;
+}
+
+static void row_fields(const PGresult *r, int row, const char *fields[COLUMNS])
+{
+    for (int i = 0; i < COLUMNS; i++)
+        fields[i] = PQgetvalue(r, row, i);
+}
+
+static cJSON *row_json(const PGresult *r, int row)
+{
+    const char *fields[COLUMNS];
+    row_fields(r, row, fields);
+    return fields_json(fields);
 }
 
 static void print_json(cJSON *json, FILE *out)
@@ -32,36 +46,61 @@ static void print_json(cJSON *json, FILE *out)
     cJSON_free(text);
 }
 
-static void print_list(const PGresult *r, const struct context *context)
+struct listing {
+    const struct context *context;
+    cJSON *list;
+    int count;
+};
+
+static void list_row(void *context, const char *const f[COLUMNS])
 {
-    cJSON *list = cJSON_CreateArray();
-    for (int i = 0; i < PQntuples(r); i++) {
-        if (context->options.json)
-            cJSON_AddItemToArray(list, row_json(r, i));
-        else
-            fprintf(context->out, "%s  %s %s %s  %s %s\n", PQgetvalue(r, i, 0), PQgetvalue(r, i, 1),
-                    PQgetvalue(r, i, 3), PQgetvalue(r, i, 2), PQgetvalue(r, i, 5),
-                    *PQgetvalue(r, i, 5) ? PQgetvalue(r, i, 6) : "waits for an earlier row");
+    struct listing *l = context;
+    l->count++;
+    if (l->context->options.json)
+        cJSON_AddItemToArray(l->list, fields_json(f));
+    else
+        fprintf(l->context->out, "%s  %s %s %s  %s %s\n", f[0], f[1], f[3], f[2], f[5],
+                *f[5] ? f[6] : "waits for an earlier row");
+}
+
+static bool list_target(struct listing *l, struct pg_conn *target, struct error *err)
+{
+    const char *params[] = {l->context->config->pipeline};
+    PGresult *r =
+        pg_query(target, "SELECT " COLUMN_SQL " FROM crossfade.quarantine WHERE pipeline = $1 ORDER BY id", 1,
+                 params, err);
+    for (int i = 0; r && i < PQntuples(r); i++) {
+        const char *fields[COLUMNS];
+        row_fields(r, i, fields);
+        list_row(l, fields);
     }
-    if (context->options.json)
-        print_json(list, context->out);
-    else if (PQntuples(r) == 0)
-        fputs("nothing in quarantine\n", context->out);
-    cJSON_Delete(list);
+    PQclear(r);
+    return r != NULL;
+}
+
+/* In the reverse direction they are on the legacy side. */
+static bool each_back(const struct config *config, legacy_sink_row *row, void *context, struct error *err)
+{
+    struct legacy_options o = {
+        .config = config, .job = "control", .connect_timeout_ms = (int)config->connect_timeout_ms};
+    struct legacy_sink *sink = NULL;
+    bool ok = legacy_sink_open(&o, &sink, err) && sink->ops->quarantine(sink, row, context, err);
+    legacy_sink_close(sink);
+    return ok;
 }
 
 static int list(const struct context *context, struct pg_conn *target)
 {
     struct error err = {0};
-    const char *params[] = {context->config->pipeline};
-    PGresult *r =
-        pg_query(target, "SELECT " COLUMN_SQL " FROM crossfade.quarantine WHERE pipeline = $1 ORDER BY id", 1,
-                 params, &err);
-    if (!r)
-        return command_fail(&err);
-    print_list(r, context);
-    PQclear(r);
-    return EXIT_GOOD;
+    struct listing l = {.context = context, .list = cJSON_CreateArray()};
+    bool ok = config_is_reverse(context->config) ? each_back(context->config, list_row, &l, &err)
+                                                 : list_target(&l, target, &err);
+    if (ok && context->options.json)
+        print_json(l.list, context->out);
+    else if (ok && l.count == 0)
+        fputs("nothing in quarantine\n", context->out);
+    cJSON_Delete(l.list);
+    return ok ? EXIT_GOOD : command_fail(&err);
 }
 
 /* A value for people: text as it is, binary as the target reads it where it knows the type's number, else
@@ -154,6 +193,9 @@ static void print_row(cJSON *json, const struct context *context)
 static int show(const struct context *context, struct pg_conn *target)
 {
     struct error err = {0};
+    if (config_is_reverse(context->config))
+        return command_usage("quarantine show is not available in the reverse direction in this version - "
+                             "`crossfade quarantine list` has the refusals");
     const char *params[] = {context->config->pipeline, context->args[1]};
     PGresult *r = pg_query(
         target, "SELECT " COLUMN_SQL ", change FROM crossfade.quarantine WHERE pipeline = $1 AND id = $2", 2,
@@ -177,8 +219,34 @@ static int show(const struct context *context, struct pg_conn *target)
 }
 
 /* All ids must be there, or nothing is wished. */
+struct wanted_id {
+    const char *id;
+    bool found;
+};
+
+static void look_for_id(void *context, const char *const fields[COLUMNS])
+{
+    struct wanted_id *w = context;
+    w->found |= strcmp(fields[0], w->id) == 0;
+}
+
+static bool ids_exist_back(const struct context *context, struct error *err)
+{
+    for (int i = 1; i < context->arg_count; i++) {
+        struct wanted_id w = {.id = context->args[i]};
+        if (!each_back(context->config, look_for_id, &w, err))
+            return false;
+        if (!w.found)
+            return error_set(err, ERROR_DATA,
+                             "nothing with id %s is in quarantine - see `crossfade quarantine list`", w.id);
+    }
+    return true;
+}
+
 static bool ids_exist(const struct context *context, struct pg_conn *target, struct error *err)
 {
+    if (config_is_reverse(context->config))
+        return ids_exist_back(context, err);
     for (int i = 1; i < context->arg_count; i++) {
         const char *params[] = {context->config->pipeline, context->args[i]};
         char found[8];

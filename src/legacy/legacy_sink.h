@@ -32,6 +32,10 @@ struct legacy_sink_waits {
     bool (*skip)(struct sink *sink, const int64_t *ids, size_t count, struct error *err);
 };
 
+/* One change in quarantine: id, table, key, op, position, the refusal's code and message, when. */
+enum { LEGACY_SINK_FIELDS = 8 };
+typedef void legacy_sink_row(void *context, const char *const fields[LEGACY_SINK_FIELDS]);
+
 struct legacy_sink_ops {
     void (*close)(struct legacy_sink *self);
     void (*cancel)(struct legacy_sink *self); /* from any thread */
@@ -52,6 +56,8 @@ struct legacy_sink_ops {
                     int64_t *quarantined, struct error *err);
     /* How many changes of this pipeline wait there in all. */
     bool (*held)(struct legacy_sink *self, int64_t *count, struct error *err);
+    /* This pipeline's changes in quarantine there, by id. */
+    bool (*quarantine)(struct legacy_sink *self, legacy_sink_row *row, void *context, struct error *err);
     /* A lane, with the position of its row. After `pair`. */
     bool (*open)(struct legacy_sink *self, const struct legacy_sink_lane *lane, struct sink **out,
                  struct position *position, struct error *err);

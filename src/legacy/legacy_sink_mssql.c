@@ -257,6 +257,41 @@ static bool held(struct legacy_sink *base, int64_t *count, struct error *err)
     return ok;
 }
 
+struct listing {
+    legacy_sink_row *row;
+    void *context;
+};
+
+static bool take_held(void *context, struct ms_conn *conn, struct error *err)
+{
+    const struct listing *l = context;
+    struct buffer texts[LEGACY_SINK_FIELDS] = {0};
+    const char *fields[LEGACY_SINK_FIELDS];
+    (void)err;
+    for (int i = 0; i < LEGACY_SINK_FIELDS; i++) {
+        (void)ms_column_text(conn, i, &texts[i]);
+        fields[i] = buffer_text(&texts[i]);
+    }
+    l->row(l->context, fields);
+    for (int i = 0; i < LEGACY_SINK_FIELDS; i++)
+        buffer_free(&texts[i]);
+    return true;
+}
+
+static bool quarantine(struct legacy_sink *base, legacy_sink_row *row, void *context, struct error *err)
+{
+    struct sink_mssql *self = cast(base);
+    struct listing l = {.row = row, .context = context};
+    struct buffer sql = {0};
+    buffer_puts(&sql, "SELECT [id], [table_name], [key_text], [op], [position], [code], [message],"
+                      " CONVERT(nvarchar(30), [at], 126) FROM [crossfade].[quarantine] WHERE [pipeline] = ");
+    ms_sql_literal(&sql, self->config->pipeline);
+    buffer_puts(&sql, " ORDER BY [id]");
+    bool ok = ms_query(&self->conn, buffer_text(&sql), take_held, &l, err);
+    buffer_free(&sql);
+    return ok;
+}
+
 /* --- lanes --- */
 
 static bool open_lane(struct legacy_sink *base, const struct legacy_sink_lane *lane, struct sink **out,
@@ -328,6 +363,7 @@ static const struct legacy_sink_ops ops = {.close = close_it,
                                            .deal = deal,
                                            .waiting = waiting,
                                            .held = held,
+                                           .quarantine = quarantine,
                                            .open = open_lane,
                                            .rights = rights,
                                            .drop = drop,

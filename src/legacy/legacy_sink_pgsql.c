@@ -166,6 +166,25 @@ static bool held(struct legacy_sink *base, int64_t *count, struct error *err)
     return ok;
 }
 
+static bool quarantine(struct legacy_sink *base, legacy_sink_row *row, void *context, struct error *err)
+{
+    const char *pipeline = cast(base)->config->pipeline;
+    PGresult *r = pg_query(&cast(base)->conn,
+                           "SELECT id, table_name, key_text, op, position, sqlstate, message, at"
+                           " FROM crossfade.quarantine WHERE pipeline = $1 ORDER BY id",
+                           1, &pipeline, err);
+    if (!r)
+        return false;
+    for (int i = 0; i < PQntuples(r); i++) {
+        const char *fields[LEGACY_SINK_FIELDS];
+        for (int c = 0; c < LEGACY_SINK_FIELDS; c++)
+            fields[c] = PQgetvalue(r, i, c);
+        row(context, fields);
+    }
+    PQclear(r);
+    return true;
+}
+
 static bool open_lane(struct legacy_sink *base, const struct legacy_sink_lane *lane, struct sink **out,
                       struct position *position, struct error *err)
 {
@@ -251,6 +270,7 @@ static const struct legacy_sink_ops ops = {.close = close_it,
                                            .deal = deal,
                                            .waiting = waiting,
                                            .held = held,
+                                           .quarantine = quarantine,
                                            .open = open_lane,
                                            .rights = rights,
                                            .drop = drop,

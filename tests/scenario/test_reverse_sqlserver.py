@@ -231,6 +231,17 @@ def test_a_refused_row_waits_in_the_sql_server(back):
     r.wait(lambda: b.source.query("SELECT 1 FROM dbo.Mark WHERE Term = 52") and r.tables()["dbo.Mark"]["quarantined"] == 1, 60, "one is held, the others are there")
     assert b.source.query("SELECT COUNT(*) FROM dbo.Mark WHERE Term IN (50, 51)") == [(1,)]
     assert b.source.query("SELECT table_name, op FROM crossfade.quarantine") == [("dbo.Mark", "I")]
+    code, out, err = b.pipeline.crossfade("quarantine", "list", "--json")
+    assert code == 0, err
+    held = json.loads(out)
+    assert [(h["table"], h["op"]) for h in held] == [("dbo.Mark", "I")] and "ck_value" in held[0]["message"], held
+    assert b.pipeline.crossfade("quarantine", "retry", "999999")[0] == 1
+    b.source.execute("ALTER TABLE dbo.Mark DROP CONSTRAINT ck_value")
+    code, out, err = b.pipeline.crossfade("quarantine", "retry", held[0]["id"])
+    assert code == 0, out + err
+    r.wait(lambda: b.source.query("SELECT 1 FROM dbo.Mark WHERE Term = 50"), 60, "it was taken after all")
+    b.wait_equal(r)
+    assert b.source.query("SELECT 1 FROM crossfade.quarantine") == []
 
 
 def test_a_paused_table_waits_in_the_sql_server(back):
