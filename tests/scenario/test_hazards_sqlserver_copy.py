@@ -304,7 +304,7 @@ def test_16_huge_transaction(moving):
     m.source.execute("UPDATE dbo.t SET v = N'behind' WHERE id = 1001")
     m.wait_equal(r)
     if "SANITIZED" not in os.environ.get("CROSSFADE_TEST", ""):
-        assert peak[0] - before < 48 << 20, f"{(peak[0] - before) >> 20} MB above the {before >> 20} MB of before"
+        assert peak[0] - before < 24 << 20, f"{(peak[0] - before) >> 20} MB above the {before >> 20} MB of before"
 
 
 # -- another history, and what is not ours to read ---------------------------------------------------------------------------
