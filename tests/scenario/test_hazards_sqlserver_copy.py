@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: PostgreSQL
-"""HAZARDS.md 16, 18, 25, 38, 47, 50, 52 to 54, with a SQL Server as the legacy: keys of all kinds in chunks under writes,
+"""HAZARDS.md 16, 18, 25, 37, 38, 47, 50, 52 to 54, with a SQL Server as the legacy: keys of all kinds in chunks under writes,
 values, a transaction larger than memory, another history, dead links. Titled by the hazard's number and text."""
 import os
 import random
@@ -82,8 +82,8 @@ def test_18_composite_key(moving):
     m.assert_equal()
 
 
-def test_10_keyless_table(moving):
-    """A table without a key: copied under a boundary that is exact, its rows matched with their multiplicity"""
+def test_37_keyless_table(moving):
+    """37: a table without a key: copied under a boundary that is exact, its rows matched with their multiplicity"""
     m = moving.prepare("CREATE TABLE dbo.log (a int NULL, b varchar(20) NULL)", "CREATE TABLE log (a int, b text);")
     insert(m.source, "log", [(str(i % 7), "NULL" if i % 5 == 0 else f"'b{i % 3}'") for i in range(200)])
     ended = threading.Event()
