@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,8 +83,10 @@ uint64_t sweep_allowed(uint64_t rows, double max_deletes)
 {
     if (max_deletes <= 0)
         return 0;
-    double allowed = ceil((double)rows * max_deletes);
-    return allowed < 1 ? 1 : (uint64_t)allowed;
+    double share = (double)rows * max_deletes;
+    uint64_t whole = (uint64_t)share;
+    uint64_t allowed = share > (double)whole ? whole + 1 : whole;
+    return allowed ? allowed : 1;
 }
 
 /* --- a page of the sink's keys --- */

@@ -482,6 +482,6 @@ bool ms_sink_put_change(struct ms_sink *s, const struct change *c, struct error 
     case CHANGE_TRUNCATE:
         break;
     }
-    assert(!"TRUNCATE is a list");
+    assert(false && "TRUNCATE is a list");
     return false;
 }

@@ -238,7 +238,7 @@ void ms_sink_literal(const struct ms_bound *bound, const char *bytes, struct buf
         put_unique(data, out);
         break;
     default:
-        assert(!"a type that the codec does not bind");
+        assert(false && "a type that the codec does not bind");
     }
 }
 
