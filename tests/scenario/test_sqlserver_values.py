@@ -94,6 +94,7 @@ def test_25_refused_in_the_stream(moving):
     r = m.pipeline.start(ready=True)
     m.source.execute(f"INSERT INTO dbo.b VALUES (7, {A_NUL}, NULL, NULL), (8, N'on', NULL, NULL)")
     m.source.execute(f"UPDATE dbo.b SET v = {A_HALF} WHERE id = 2")
+    wait_for(lambda: r.tables()["dbo.b"]["quarantined"] == 2, 60, "both are in quarantine")  # one batch would be mended as a whole
     m.source.execute("UPDATE dbo.b SET v = N'mended' WHERE id = 2; UPDATE dbo.b SET w = 'on' WHERE id = 1; INSERT INTO dbo.a VALUES (3, N'on')")
     wait_for(lambda: r.tables()["dbo.b"]["quarantined"] == 3, 60, "three changes are in quarantine")
     m.wait_equal(r, "a", "c")
