@@ -16,6 +16,7 @@ libcrossfade_a_SOURCES += \
 	src/model/config_tables.c \
 	src/model/config_twins.c \
 	src/model/config_values.c \
+	src/model/held.c src/model/held.h \
 	src/model/parked.c src/model/parked.h \
 	src/model/polled.c src/model/polled.h \
 	src/model/position.c src/model/position.h \

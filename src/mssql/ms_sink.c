@@ -180,7 +180,6 @@ static void sink_free(struct sink *self)
     buffer_free(&s->inner);
     buffer_free(&s->declared);
     buffer_free(&s->assigned);
-    buffer_free(&s->probe);
     buffer_free(&s->bytes);
     arena_free(s->arena);
     free(s->pipeline);

@@ -7,7 +7,7 @@
 #define MSSQL_MS_SINK_PART_H
 
 #include "base/arena.h"
-#include "base/map.h"
+#include "model/held.h"
 #include "mssql/ms_sink.h"
 
 enum { MS_MASK_WORDS = 1664 / 64 };
@@ -41,7 +41,7 @@ struct ms_sink_table {
     bool purge_held;   /* with this transaction: the quarantined rows go */
     bool draining;     /* the waiting changes are being applied: don't park */
     int64_t parked_bytes;
-    struct map keys;     /* quarantined key bytes; the value is the malloc'ed copy */
+    struct held held;    /* quarantined keys */
     int64_t quarantined; /* rows */
 };
 
@@ -79,7 +79,6 @@ struct ms_sink {
     struct buffer sql;   /* the batch that is being written */
     struct buffer inner; /* its statement */
     struct buffer declared, assigned;
-    struct buffer probe; /* key bytes */
     struct buffer bytes; /* encoded values of one row */
 
     struct ms_stage *stages;

@@ -19,82 +19,27 @@
 
 /* --- quarantined keys --- */
 
-static bool new_key(struct ms_sink *s, const struct change *c, struct buffer *out)
-{
-    uint16_t n = c->table->column_count;
-    buffer_clear(out);
-    if (!c->row)
-        return false;
-    if (!c->old) {
-        change_key_bytes(c->table, c->row, out);
-        return true;
-    }
-    struct value *whole = mem_grow(NULL, (size_t)n + 1, sizeof(*whole));
-    (void)s;
-    memcpy(whole, c->row, (size_t)n * sizeof(*whole));
-    for (uint16_t k = 0; k < c->table->key_count; k++) {
-        uint16_t at = c->table->key[k];
-        if (whole[at].kind == VALUE_ABSENT) /* an unchanged large value */
-            whole[at] = c->old[at];
-    }
-    change_key_bytes(c->table, whole, out);
-    free(whole);
-    return true;
-}
-
-static void old_key(const struct change *c, struct buffer *out)
-{
-    buffer_clear(out);
-    change_key_bytes(c->table, change_key_row(c), out);
-}
-
-static bool has_key(const struct ms_sink_table *t, const struct buffer *key)
-{
-    return map_get(&t->keys, (struct slice){key->data, key->length}) != NULL;
-}
-
-static void add_key(struct ms_sink_table *t, const struct buffer *key)
-{
-    if (has_key(t, key))
-        return;
-    char *copy = mem_alloc(key->length);
-    memcpy(copy, key->data, key->length);
-    map_at(&t->keys, (struct slice){copy, key->length})->value = copy;
-}
-
 bool ms_sink_is_held(struct ms_sink *s, const struct change *c)
 {
-    struct ms_sink_table *t = ms_sink_lane(s, c->table);
-    if (t->keys.count == 0 || c->op == CHANGE_TRUNCATE)
-        return false;
-    old_key(c, &s->probe);
-    if (has_key(t, &s->probe))
-        return true;
-    return c->old && new_key(s, c, &s->probe) && has_key(t, &s->probe);
+    return held_has(&ms_sink_lane(s, c->table)->held, c);
 }
 
 void ms_sink_add_keys(struct ms_sink *s, const struct change *c)
 {
     struct ms_sink_table *t = ms_sink_lane(s, c->table);
-    old_key(c, &s->probe);
-    add_key(t, &s->probe);
-    if (c->old && new_key(s, c, &s->probe))
-        add_key(t, &s->probe);
+    held_add(&t->held, c);
     t->care = true;
 }
 
 void ms_sink_forget_keys(struct ms_sink_table *t)
 {
-    struct map_entry *e;
-    for (size_t at = 0; (e = map_next(&t->keys, &at));)
-        free(e->value);
-    map_free(&t->keys);
+    held_free(&t->held);
     t->quarantined = 0;
 }
 
 void ms_sink_mark(struct ms_sink_table *t)
 {
-    t->care = t->parking || t->overflowed || t->keys.count > 0 || !t->usable;
+    t->care = t->parking || t->overflowed || !held_is_empty(&t->held) || !t->usable;
 }
 
 void ms_sink_stop_table(struct ms_sink *s, struct ms_sink_table *t, const char *reason)

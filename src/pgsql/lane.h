@@ -8,7 +8,7 @@
 #define PGSQL_LANE_H
 
 #include "base/arena.h"
-#include "base/map.h"
+#include "model/held.h"
 #include "pgsql/params.h"
 #include "pgsql/pg_sink.h"
 #include "pgsql/pipe.h"
@@ -27,7 +27,7 @@ struct lane_table {
     struct snapshot snapshot;
     struct position copied_to; /* in its place where a source has positions for that: commits up to there */
     int64_t parked_bytes;
-    struct map keys;     /* quarantined key bytes; the value is the malloc'ed copy */
+    struct held held;    /* quarantined keys */
     int64_t quarantined; /* rows */
 };
 

@@ -65,7 +65,7 @@ bool lane_send_advance(struct pg_sink *s, const char *to, int64_t time_us, struc
 
 void lane_mark(struct lane_table *t)
 {
-    t->care = t->parking || t->overflowed || t->has_snapshot || t->keys.count > 0;
+    t->care = t->parking || t->overflowed || t->has_snapshot || !held_is_empty(&t->held);
 }
 
 void lane_stop_table(struct pg_sink *s, struct lane_table *t, const char *reason)

@@ -22,11 +22,7 @@ static const char load_sql[] = "SELECT id, change FROM crossfade.quarantine "
 
 void quarantine_forget(struct lane_table *t)
 {
-    struct map_entry *e;
-
-    for (size_t at = 0; (e = map_next(&t->keys, &at));)
-        free(e->value);
-    map_free(&t->keys);
+    held_free(&t->held);
     t->quarantined = 0;
 }
 

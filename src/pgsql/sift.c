@@ -19,72 +19,16 @@
 
 /* --- quarantined keys --- */
 
-/* The key that the row has after the change; false if there is none. */
-static bool new_key(struct pg_sink *s, const struct change *c, struct buffer *out)
-{
-    struct value row[64];
-
-    buffer_clear(out);
-    if (!c->row)
-        return false;
-    if (!c->old) {
-        change_key_bytes(c->table, c->row, out);
-        return true;
-    }
-    struct value *whole = row;
-    uint16_t n = c->table->column_count;
-    if (n > 64)
-        whole = arena_alloc(s->arena, (size_t)n * sizeof(struct value));
-    memcpy(whole, c->row, (size_t)n * sizeof(struct value));
-    for (uint16_t k = 0; k < c->table->key_count; k++) {
-        uint16_t at = c->table->key[k];
-        if (whole[at].kind == VALUE_ABSENT) /* an unchanged large value */
-            whole[at] = c->old[at];
-    }
-    change_key_bytes(c->table, whole, out);
-    return true;
-}
-
-static void old_key(const struct change *c, struct buffer *out)
-{
-    buffer_clear(out);
-    change_key_bytes(c->table, change_key_row(c), out);
-}
-
-static bool has_key(const struct lane_table *t, const struct buffer *key)
-{
-    return map_get(&t->keys, (struct slice){key->data, key->length}) != NULL;
-}
-
-static void add_key(struct lane_table *t, const struct buffer *key)
-{
-    if (has_key(t, key))
-        return;
-    char *copy = mem_alloc(key->length);
-    memcpy(copy, key->data, key->length);
-    map_at(&t->keys, (struct slice){copy, key->length})->value = copy;
-}
-
 bool sift_is_held(struct pg_sink *s, const struct change *c)
 {
-    struct lane_table *t = lane_table(s, c->table);
-
-    if (t->keys.count == 0 || c->op == CHANGE_TRUNCATE)
-        return false;
-    old_key(c, &s->probe);
-    if (has_key(t, &s->probe))
-        return true;
-    return c->old && new_key(s, c, &s->probe) && has_key(t, &s->probe);
+    return held_has(&lane_table(s, c->table)->held, c);
 }
 
 void sift_add_keys(struct pg_sink *s, const struct change *c)
 {
     struct lane_table *t = lane_table(s, c->table);
 
-    old_key(c, &s->probe);
-    add_key(t, &s->probe);
-    if (c->old && new_key(s, c, &s->probe))
-        add_key(t, &s->probe);
+    held_add(&t->held, c);
     t->care = true;
 }
 

@@ -100,15 +100,11 @@ void waiting_overflow(struct pg_sink *s, struct lane_table *t)
 
 void waiting_drop_held(struct pg_sink *s, struct lane_table *t)
 {
-    struct map_entry *e;
-
     drop_entries(&s->waiting.held, t);
     t->purge_held = true;
     s->waiting.purge = true;
     t->quarantined = 0;
-    for (size_t at = 0; (e = map_next(&t->keys, &at));)
-        free(e->value);
-    map_free(&t->keys);
+    held_free(&t->held);
 }
 
 struct waiting_mark waiting_mark(const struct pg_sink *s)

@@ -70,6 +70,10 @@ tests_unit_crew_test_LDADD = libreplicator.a $(UNIT_LDADD)
 UNIT_TESTS += tests/unit/stats_test
 tests_unit_stats_test_SOURCES = tests/unit/stats_test.c
 tests_unit_stats_test_LDADD = libreplicator.a $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/held_test
+tests_unit_held_test_SOURCES = tests/unit/held_test.c
+tests_unit_held_test_LDADD = $(UNIT_LDADD)
+
 UNIT_TESTS += tests/unit/parked_test
 tests_unit_parked_test_SOURCES = tests/unit/parked_test.c
 tests_unit_parked_test_LDADD = $(UNIT_LDADD)
