@@ -28,32 +28,27 @@
 
 enum { STATUS_MS = 2000 };
 
-static struct legacy_pgsql *cast(struct legacy *base)
+void pgsql_close(struct legacy *base)
 {
-    return (struct legacy_pgsql *)base;
-}
-
-static void close_it(struct legacy *base)
-{
-    pg_conn_close(&cast(base)->conn);
+    pg_conn_close(&pgsql_of(base)->conn);
     free(base);
 }
 
-static void cancel(struct legacy *base)
+void pgsql_cancel(struct legacy *base)
 {
-    pg_conn_cancel(&cast(base)->conn);
+    pg_conn_cancel(&pgsql_of(base)->conn);
 }
 
-static bool evict(struct legacy *base, struct error *err)
+bool pgsql_evict(struct legacy *base, struct error *err)
 {
-    return lease_terminate_others(&cast(base)->conn, cast(base)->config->pipeline, err);
+    return lease_terminate_others(&pgsql_of(base)->conn, pgsql_of(base)->config->pipeline, err);
 }
 
 static bool end(struct legacy *base, const struct legacy_notes *notes, struct position *out,
                 struct error *err)
 {
     (void)notes;
-    return pgsql_end(&cast(base)->conn, out, err);
+    return pgsql_end(&pgsql_of(base)->conn, out, err);
 }
 
 static const char *const look_sql =
@@ -88,7 +83,7 @@ static void note_retained(struct legacy_retained *io, const PGresult *r)
 
 static bool retained(struct legacy *base, struct legacy_retained *io, struct error *err)
 {
-    struct legacy_pgsql *self = cast(base);
+    struct legacy_pgsql *self = pgsql_of(base);
     const char *slot = self->side.slot;
     char sql[1024];
     snprintf(sql, sizeof(sql), look_sql, self->conn.version >= 130000 ? "s.safe_wal_size" : "NULL");
@@ -104,9 +99,9 @@ static bool retained(struct legacy *base, struct legacy_retained *io, struct err
 static struct pgsql_work work(struct legacy *base, const struct legacy_notes *notes)
 {
     return (struct pgsql_work){.config = notes->config,
-                               .side = &cast(base)->side,
+                               .side = &pgsql_of(base)->side,
                                .log = notes->log,
-                               .source = &cast(base)->conn,
+                               .source = &pgsql_of(base)->conn,
                                .target = notes->target,
                                .epoch = notes->epoch,
                                .cancel = notes->cancel};
@@ -115,7 +110,7 @@ static struct pgsql_work work(struct legacy *base, const struct legacy_notes *no
 /* A standby's slots are not its primary's: what is missing there is not lost. Logical decoding on one (16 and
  * later) is not used: its slot waits for the primary's next running-transactions record, its snapshots for
  * replay, and a fail-over would be two. */
-static bool refuse_standby(struct pg_conn *conn, struct error *err)
+bool pgsql_refuse_standby(struct pg_conn *conn, struct error *err)
 {
     char answer[8];
     if (!pg_query_one(conn, "SELECT pg_catalog.pg_is_in_recovery()", 0, NULL, answer, sizeof(answer), NULL,
@@ -131,13 +126,13 @@ static bool refuse_standby(struct pg_conn *conn, struct error *err)
 static bool history(struct legacy *base, const struct legacy_notes *notes, bool *first, struct error *err)
 {
     struct pgsql_work w = work(base, notes);
-    return refuse_standby(w.source, err) && pgsql_history(&w, first, err);
+    return pgsql_refuse_standby(w.source, err) && pgsql_history(&w, first, err);
 }
 
 static bool pair(struct legacy *base, const struct legacy_notes *notes, struct pairing *out,
                  struct error *err)
 {
-    struct pg_conn *source = &cast(base)->conn;
+    struct pg_conn *source = &pgsql_of(base)->conn;
     struct pg_catalog legacy = {0}, target = {0};
     bool ok = pg_catalog_read(source, &legacy, err) && pg_catalog_read(notes->target, &target, err) &&
               pair_tables(notes->config, &legacy, source->version, &target, out, err);
@@ -179,7 +174,7 @@ static bool source_snapshot(struct legacy_pgsql *self, struct snapshot *out, str
 static bool stream(struct legacy *base, const struct legacy_notes *notes, const struct table_set *tables,
                    bool binary, struct position start, struct source **out, struct error *err)
 {
-    struct legacy_pgsql *self = cast(base);
+    struct legacy_pgsql *self = pgsql_of(base);
     const struct config *c = notes->config;
     char insert[80];
     char prefix[64];
@@ -210,7 +205,7 @@ static bool stream(struct legacy *base, const struct legacy_notes *notes, const 
 static bool settled(struct legacy *base, legacy_all_seen *all_seen, void *context, bool *out,
                     struct error *err)
 {
-    struct legacy_pgsql *self = cast(base);
+    struct legacy_pgsql *self = pgsql_of(base);
     struct snapshot now = {0};
     if (!source_snapshot(self, &now, err))
         return false;
@@ -219,15 +214,15 @@ static bool settled(struct legacy *base, legacy_all_seen *all_seen, void *contex
     return true;
 }
 
-static bool fetch(struct legacy *base, const struct legacy_notes *notes, const struct table *table,
-                  char *const *const *keys, size_t count, struct legacy_rows *out, struct error *err)
+bool pgsql_fetch_rows(struct legacy *base, const struct legacy_notes *notes, const struct table *table,
+                      char *const *const *keys, size_t count, struct legacy_rows *out, struct error *err)
 {
     (void)notes;
-    return pgsql_fetch(&cast(base)->conn, table, keys, count, out, err);
+    return pgsql_fetch(&pgsql_of(base)->conn, table, keys, count, out, err);
 }
 
 static const struct legacy_ops ops = {
-    .close = close_it, .cancel = cancel, .evict = evict, .end = end, .retained = retained};
+    .close = pgsql_close, .cancel = pgsql_cancel, .evict = pgsql_evict, .end = end, .retained = retained};
 
 static const struct legacy_session_ops session_ops = {.history = history,
                                                       .pair = pair,
@@ -235,9 +230,9 @@ static const struct legacy_session_ops session_ops = {.history = history,
                                                       .writers = writers,
                                                       .stream = stream,
                                                       .settled = settled,
-                                                      .fetch = fetch};
+                                                      .fetch = pgsql_fetch_rows};
 
-static bool install(struct legacy *base, struct error *err)
+bool pgsql_install(struct legacy *base, struct error *err)
 {
     (void)base;
     (void)err;
@@ -247,13 +242,13 @@ static bool install(struct legacy *base, struct error *err)
 static bool drop(struct legacy *base, const struct legacy_notes *notes, struct buffer *said, int *undone,
                  struct error *err)
 {
-    return pgsql_drop(&cast(base)->conn, &cast(base)->side, notes, said, undone, err);
+    return pgsql_drop(&pgsql_of(base)->conn, &pgsql_of(base)->side, notes, said, undone, err);
 }
 
-static const struct legacy_control_ops control_ops = {.install = install, .drop = drop};
+static const struct legacy_control_ops control_ops = {.install = pgsql_install, .drop = drop};
 
-static bool connect(const struct legacy_options *options, const struct pgsql_side *side,
-                    const struct legacy *base, struct legacy **out, struct error *err)
+bool pgsql_open(const struct legacy_options *options, const struct pgsql_side *side,
+                const struct legacy *base, struct legacy **out, struct error *err)
 {
     struct legacy_pgsql *self = mem_alloc(sizeof(*self));
     struct pg_conn_options o = {.conninfo = side->conninfo,
@@ -285,7 +280,7 @@ static bool open_it(const struct legacy_options *options, struct legacy **out, s
                               .slot = c->legacy_slot,
                               .publication = c->legacy_publication,
                               .stream = "forward"};
-    return connect(options, &side, &base, out, err);
+    return pgsql_open(options, &side, &base, out, err);
 }
 
 const struct legacy_driver legacy_pgsql = {.open = open_it, .copy_open = pgsql_copy_open};
@@ -295,7 +290,7 @@ const struct legacy_driver legacy_pgsql = {.open = open_it, .copy_open = pgsql_c
 static bool pair_back(struct legacy *base, const struct legacy_notes *notes, struct pairing *out,
                       struct error *err)
 {
-    struct legacy_pgsql *self = cast(base);
+    struct legacy_pgsql *self = pgsql_of(base);
     struct pg_catalog target = {0};
     bool ok = pg_catalog_read(&self->conn, &target, err) &&
               self->side.sink->ops->pair(self->side.sink, notes, &target, self->conn.version, out, err);
@@ -327,7 +322,7 @@ static bool capture_back(struct legacy *base, const struct legacy_notes *notes,
 {
     struct pgsql_work w = work(base, notes);
     uint32_t added;
-    if (!origins_known(cast(base), notes, err) || !pgsql_publication(&w, tables, first, &added, err))
+    if (!origins_known(pgsql_of(base), notes, err) || !pgsql_publication(&w, tables, first, &added, err))
         return false;
     if (first)
         return pgsql_slot(&w, err);
@@ -351,7 +346,7 @@ static const struct legacy_session_ops back_ops = {.history = history,
                                                    .writers = writers_back,
                                                    .stream = stream,
                                                    .settled = settled,
-                                                   .fetch = fetch};
+                                                   .fetch = pgsql_fetch_rows};
 
 bool legacy_back_open(const struct legacy_options *options, struct legacy_sink *sink, struct legacy **out,
                       struct error *err)
@@ -365,5 +360,5 @@ bool legacy_back_open(const struct legacy_options *options, struct legacy_sink *
                               .stream = "reverse",
                               .sink = sink};
     *out = NULL;
-    return connect(options, &side, &base, out, err);
+    return pgsql_open(options, &side, &base, out, err);
 }

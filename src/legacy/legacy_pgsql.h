@@ -36,6 +36,22 @@ struct pgsql_work {
     const _Atomic bool *cancel;
 };
 
+/* legacy_pgsql.c: what every capture of a PostgreSQL has in common */
+static inline struct legacy_pgsql *pgsql_of(struct legacy *base)
+{
+    return (struct legacy_pgsql *)base;
+}
+/* Connects to `side`; *out has the tables of `base`. */
+MUST_CHECK bool pgsql_open(const struct legacy_options *options, const struct pgsql_side *side,
+                           const struct legacy *base, struct legacy **out, struct error *err);
+void pgsql_close(struct legacy *base);
+void pgsql_cancel(struct legacy *base);
+bool pgsql_evict(struct legacy *base, struct error *err);
+bool pgsql_fetch_rows(struct legacy *base, const struct legacy_notes *notes, const struct table *table,
+                      char *const *const *keys, size_t count, struct legacy_rows *out, struct error *err);
+bool pgsql_install(struct legacy *base, struct error *err); /* nothing */
+MUST_CHECK bool pgsql_refuse_standby(struct pg_conn *conn, struct error *err);
+
 /* legacy_pgsql_slot.c */
 MUST_CHECK bool pgsql_history(const struct pgsql_work *self, bool *first, struct error *err);
 /* Slot and fingerprint, made at the first start. */

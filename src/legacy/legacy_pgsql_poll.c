@@ -95,60 +95,19 @@ void pgsql_poll_findings(const struct config *config, const struct pg_catalog *s
 
 /* --- struct legacy --- */
 
-struct pgsql_polled {
-    struct legacy base;
-    struct pg_conn conn;
-    const struct config *config;
-};
-
-static struct pgsql_polled *cast(struct legacy *base)
-{
-    return (struct pgsql_polled *)base;
-}
-
-static void close_it(struct legacy *base)
-{
-    pg_conn_close(&cast(base)->conn);
-    free(base);
-}
-
-static void cancel(struct legacy *base)
-{
-    pg_conn_cancel(&cast(base)->conn);
-}
-
-static bool evict(struct legacy *base, struct error *err)
-{
-    return lease_terminate_others(&cast(base)->conn, cast(base)->config->pipeline, err);
-}
-
 static bool end(struct legacy *base, const struct legacy_notes *notes, struct position *out,
                 struct error *err)
 {
     return capture_of(notes->config) == CAPTURE_SNAPSHOT ? sink_rows_poll_end(notes, out, err)
-                                                         : pg_poll_position(&cast(base)->conn, out, err);
+                                                         : pg_poll_position(&pgsql_of(base)->conn, out, err);
 }
 
 static bool retained(struct legacy *base, struct legacy_retained *io, struct error *err)
 {
     *io = (struct legacy_retained){
         .at = io->at, .end = io->at, .end_bytes = -1, .bytes = -1, .limit_seconds = -1, .capture_lag_ms = -1};
-    return capture_of(cast(base)->config) == CAPTURE_SNAPSHOT ||
-           pg_poll_position(&cast(base)->conn, &io->end, err);
-}
-
-/* A standby may be behind by more than any window. */
-static bool refuse_standby(struct pg_conn *conn, struct error *err)
-{
-    char answer[8];
-    if (!pg_query_one(conn, "SELECT pg_catalog.pg_is_in_recovery()", 0, NULL, answer, sizeof(answer), NULL,
-                      err))
-        return false;
-    return answer[0] == 'f' ||
-           error_set(err, ERROR_REFUSED,
-                     "legacy: %s is a standby, changes are captured on the primary - name that in "
-                     "legacy.conninfo",
-                     conn->where);
+    return capture_of(pgsql_of(base)->config) == CAPTURE_SNAPSHOT ||
+           pg_poll_position(&pgsql_of(base)->conn, &io->end, err);
 }
 
 /* A newer timeline is the same database to whoever reads rows. */
@@ -156,18 +115,18 @@ static bool history(struct legacy *base, const struct legacy_notes *notes, bool 
 {
     struct pgsql_fingerprint stored, now;
     bool found;
-    if (!refuse_standby(&cast(base)->conn, err) ||
+    if (!pgsql_refuse_standby(&pgsql_of(base)->conn, err) ||
         !pgsql_fingerprint_get(notes->target, notes->config->pipeline, "forward", &stored, &found, err))
         return false;
     *first = !found;
-    return !found || (pgsql_fingerprint_read(&cast(base)->conn, &now, err) &&
+    return !found || (pgsql_fingerprint_read(&pgsql_of(base)->conn, &now, err) &&
                       pgsql_fingerprint_compare(&stored, &now, err));
 }
 
 static bool pair(struct legacy *base, const struct legacy_notes *notes, struct pairing *out,
                  struct error *err)
 {
-    struct pg_conn *source = &cast(base)->conn;
+    struct pg_conn *source = &pgsql_of(base)->conn;
     struct pg_catalog legacy = {0}, target = {0};
     bool ok = pg_catalog_read(source, &legacy, err) && pg_catalog_read(notes->target, &target, err) &&
               pair_tables(notes->config, &legacy, source->version, &target, out, err);
@@ -186,9 +145,10 @@ static bool capture(struct legacy *base, const struct legacy_notes *notes, const
     (void)tables;
     if (!first)
         return true;
-    if (capture_of(notes->config) == CAPTURE_TIMESTAMP && !pg_poll_position(&cast(base)->conn, &start, err))
+    if (capture_of(notes->config) == CAPTURE_TIMESTAMP &&
+        !pg_poll_position(&pgsql_of(base)->conn, &start, err))
         return false;
-    if (!pgsql_fingerprint_read(&cast(base)->conn, &print, err))
+    if (!pgsql_fingerprint_read(&pgsql_of(base)->conn, &print, err))
         return false;
     print.slot_start = start;
     return pgsql_fingerprint_put(notes->target, notes->config->pipeline, notes->epoch, "forward", &print,
@@ -215,20 +175,6 @@ static bool settled(struct legacy *base, legacy_all_seen *all_seen, void *contex
     (void)context;
     (void)err;
     *out = true;
-    return true;
-}
-
-static bool fetch(struct legacy *base, const struct legacy_notes *notes, const struct table *table,
-                  char *const *const *keys, size_t count, struct legacy_rows *out, struct error *err)
-{
-    (void)notes;
-    return pgsql_fetch(&cast(base)->conn, table, keys, count, out, err);
-}
-
-static bool install(struct legacy *base, struct error *err)
-{
-    (void)base;
-    (void)err;
     return true;
 }
 
@@ -341,7 +287,7 @@ static bool stream(struct legacy *base, const struct legacy_notes *notes, const 
 }
 
 static const struct legacy_ops ops = {
-    .close = close_it, .cancel = cancel, .evict = evict, .end = end, .retained = retained};
+    .close = pgsql_close, .cancel = pgsql_cancel, .evict = pgsql_evict, .end = end, .retained = retained};
 
 static const struct legacy_session_ops session_ops = {.history = history,
                                                       .pair = pair,
@@ -349,23 +295,14 @@ static const struct legacy_session_ops session_ops = {.history = history,
                                                       .writers = writers,
                                                       .stream = stream,
                                                       .settled = settled,
-                                                      .fetch = fetch};
+                                                      .fetch = pgsql_fetch_rows};
 
-static const struct legacy_control_ops control_ops = {.install = install, .drop = drop};
+static const struct legacy_control_ops control_ops = {.install = pgsql_install, .drop = drop};
 
 bool pgsql_poll_open(const struct legacy_options *options, struct legacy **out, struct error *err)
 {
-    struct pgsql_polled *self = mem_alloc(sizeof(*self));
-    struct pg_conn_options o = conn_options(options->config, options->job);
-    o.connect_timeout_ms = options->connect_timeout_ms;
-    o.statement_timeout_ms = options->statement_timeout_ms;
-    o.lock_timeout_ms = options->lock_timeout_ms;
-    self->base = (struct legacy){.ops = &ops, .session = &session_ops, .control = &control_ops};
-    self->config = options->config;
-    if (!pg_conn_open(&self->conn, &o, err)) {
-        free(self);
-        return false;
-    }
-    *out = &self->base;
-    return true;
+    static const struct legacy base = {.ops = &ops, .session = &session_ops, .control = &control_ops};
+    struct pgsql_side side = {
+        .endpoint = "legacy", .conninfo = options->config->legacy_conninfo, .stream = "forward"};
+    return pgsql_open(options, &side, &base, out, err);
 }
